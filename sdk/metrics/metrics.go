@@ -1,0 +1,58 @@
+// Package metrics is the kind of component that measures: it reads one metric
+// for some releases over a window of time. It decides nothing.
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/runner-pipelines/runner/sdk/call"
+	"github.com/runner-pipelines/runner/sdk/target"
+)
+
+// Metrics reads one metric. It changes nothing, so the host calls it again freely.
+type Metrics interface {
+	// Measure reads the window [From, To) for each release. A release without
+	// data gets NoData with the reason, never zeroes.
+	Measure(ctx context.Context, req *Request) (Measurement, error)
+}
+
+// Request is what Measure is told.
+type Request struct {
+	call.Request
+	Releases []target.Release
+	From, To time.Time
+}
+
+// Measurement is what was measured.
+type Measurement struct {
+	// Releases in the order of the request.
+	Releases []Release
+	// CompleteUntil is the moment up to which nothing more will come; not after Request.To.
+	CompleteUntil time.Time
+}
+
+// Release is what was measured of one release. Exactly one of Counter,
+// Histogram, Samples and NoData is set.
+type Release struct {
+	ID        string     `json:"id"`
+	Counter   *Counter   `json:"counter,omitempty"`
+	Histogram *Histogram `json:"histogram,omitempty"`
+	Samples   []float64  `json:"samples,omitempty"`
+	// NoData is the reason why there is nothing.
+	NoData string `json:"no_data,omitempty"`
+}
+
+// Counter is events among observations, such as errors among requests.
+type Counter struct {
+	N      int64 `json:"n"`
+	Events int64 `json:"events"`
+}
+
+// Histogram is a distribution by buckets.
+type Histogram struct {
+	// Bounds are upper bounds, ascending, without +Inf.
+	Bounds []float64 `json:"bounds"`
+	// Counts by bucket, not cumulative; one more than Bounds.
+	Counts []int64 `json:"counts"`
+}
