@@ -63,6 +63,10 @@ func (s *State) actionFailed(n *nodeState) {
 	if n.TimedOut {
 		why = "timed out: " + why
 	}
+	s.failAction(n, why)
+}
+
+func (s *State) failAction(n *nodeState, why string) {
 	if n.def.OnFailure == Rollback && s.undoable(n) {
 		s.emit(NodeUndoing{Node: n.def.ID, Why: why})
 		return
@@ -81,7 +85,7 @@ func (s *State) resolveDoubt(n *nodeState) {
 	case RetryDoubt:
 		s.runAction(n)
 	case FailDoubt:
-		s.actionFailed(n)
+		s.failAction(n, "nobody knows whether the operation happened: its process was lost")
 	default:
 		closed, yes := s.ask(n, doubtGate, DoubtGate, "nobody knows whether the operation happened: its process was lost")
 		g := n.gate(doubtGate)

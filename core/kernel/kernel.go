@@ -410,7 +410,7 @@ func (s *State) resume(f RunResumed) {
 	}
 	for i := range s.d.Nodes {
 		n := &s.d.Nodes[i]
-		if n.Status == settled {
+		if n.Status == settled && !n.beingUndone() {
 			continue
 		}
 		n.Plan.Losses, n.Run.Losses, n.Undo.Losses = 0, 0, 0
