@@ -6,7 +6,7 @@ import (
 )
 
 // pageSize is how many items Scan asks for at a time.
-const pageSize = 256
+const pageSize = 64
 
 // Scan yields every item whose key has the prefix and comes after startAfter, in
 // the order of their bytes, reading a page at a time. It ends after the first error.
