@@ -4,8 +4,8 @@ const (
 	undoneUnderWay = "under_way"
 	// undoneCarriedOut: the way back succeeded and is not settled yet.
 	undoneCarriedOut = "carried_out"
-	undoneOK       = "ok"
-	undoneFailed   = "failed"
+	undoneOK         = "ok"
+	undoneFailed     = "failed"
 )
 
 // decideAction goes on with a running action.

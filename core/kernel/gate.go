@@ -20,9 +20,8 @@ type gateState struct {
 	Since   Time           `json:",omitempty"`
 	Subject string         `json:",omitempty"`
 	Why     string         `json:",omitempty"`
+	Expired bool           `json:",omitempty"`
 	Answers []GateAnswered `json:",omitempty"`
-	// Seen counts the answers that were dealt with.
-	Seen int `json:",omitempty"`
 }
 
 func (n *nodeState) gate(name string) *gateState {
@@ -101,6 +100,9 @@ func (s *State) ask(n *nodeState, name string, kind GateKind, why string) (close
 	anew := kind == DoubtGate && g != nil && g.Subject != s.subject(n, name)
 	if g == nil || !g.Open && !g.Closed || anew {
 		s.emit(GateOpened{Node: n.def.ID, Gate: name, Kind: kind, Subject: s.subject(n, name), Why: why})
+		if d := n.gateDef(name).Expires; d > 0 {
+			s.emit(TimerSet{ID: nodeTimer("gate", n) + "\x1f" + name, At: s.d.Now + d})
+		}
 		g = n.gate(name)
 	}
 	return g.Closed, g.Yes
@@ -124,6 +126,8 @@ func (s *State) closeGate(n *nodeState, g *gateState) {
 	}
 	if len(yes) >= max(1, def.Required) {
 		s.emit(GateClosed{Node: n.def.ID, Gate: g.Name, Yes: true, Why: "approved by " + strings.Join(yes, ", ")})
+	} else if g.Expired {
+		s.emit(GateClosed{Node: n.def.ID, Gate: g.Name, Yes: false, Why: "nobody answered in time"})
 	}
 }
 

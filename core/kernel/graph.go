@@ -175,6 +175,8 @@ type Gate struct {
 	From []string `json:"from,omitempty"`
 	// NotInitiator: who started the run does not count.
 	NotInitiator bool `json:"not_initiator,omitempty"`
+	// Expires is the span after which a missing answer is a no; 0 for never.
+	Expires Time `json:"expires,omitempty"`
 	// Message for who is asked.
 	Message string  `json:"message,omitempty"`
 	Inputs  []Input `json:"inputs,omitempty"`

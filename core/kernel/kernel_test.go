@@ -31,6 +31,9 @@ func randomGraph(rnd *rand.Rand, n int) *Graph {
 		}
 		if rnd.IntN(6) == 0 {
 			node.Gates = []Gate{{Name: "sre", Required: 1, From: []string{"group:sre"}, NotInitiator: true}}
+			if rnd.IntN(2) == 0 {
+				node.Gates[0].Expires = 100_000
+			}
 		}
 		if rnd.IntN(8) == 0 {
 			node.Timeout = Time(20 + rnd.IntN(4000))

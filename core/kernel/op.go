@@ -438,10 +438,10 @@ func (s *State) timerFired(f TimerFired) {
 		o.Backoff = false
 	}
 	kind, node, _ := strings.Cut(f.ID, "\x1f")
-	node, _, _ = strings.Cut(node, "\x1f")
+	node, rest, _ := strings.Cut(node, "\x1f")
 	if i, ok := s.index[node]; ok {
 		s.touch(i)
-		s.nodeTimerFired(&s.d.Nodes[i], kind)
+		s.nodeTimerFired(&s.d.Nodes[i], kind, rest)
 	} else {
 		s.dirtyEnv[node] = true
 	}

@@ -169,9 +169,13 @@ func (s *State) settle(n *nodeState, o Outcome, why string) {
 func nodeTimer(kind string, n *nodeState) string { return kind + "\x1f" + n.def.ID }
 
 // nodeTimerFired folds the timers that belong to a node as a whole.
-func (s *State) nodeTimerFired(n *nodeState, kind string) {
+func (s *State) nodeTimerFired(n *nodeState, kind, name string) {
 	r := n.Rollout
 	switch {
+	case kind == "gate":
+		if g := n.gate(name); g != nil && g.Open {
+			g.Expired = true
+		}
 	case kind == "timeout":
 		n.TimedOut = true
 	case r == nil:

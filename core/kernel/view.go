@@ -3,6 +3,7 @@ package kernel
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/runner-pipelines/runner/sdk/target"
 )
@@ -33,7 +34,7 @@ func (s *State) Idle() Idle {
 		return Busy
 	case s.d.Stopping != "":
 		return Stopped
-	case len(s.d.Timers) > 0 || len(s.dirty) > 0:
+	case s.wakes() || len(s.dirty) > 0:
 		return Busy
 	}
 	people, halting := false, false
@@ -58,6 +59,17 @@ func (s *State) Idle() Idle {
 		return WaitingForPeople
 	}
 	return Busy
+}
+
+// wakes reports whether a timer will make something go on; the end of a gate's
+// time only takes it away.
+func (s *State) wakes() bool {
+	for id := range s.d.Timers {
+		if !strings.HasPrefix(id, "gate\x1f") {
+			return true
+		}
+	}
+	return false
 }
 
 // Now is the time of the latest event.
