@@ -328,17 +328,17 @@ func (s *State) Releases(node, name string) (candidate, stable []byte) {
 	return candidate, stable
 }
 
-// Judging is what the judge needs to go on: its state after the last look, and
-// the id and start of the present step.
-func (s *State) Judging(node string) (state []byte, step string, since Time) {
+// Judging is what the judge needs to go on: its state after the last look, the
+// id and start of the present step, and the digest of the evidence so far.
+func (s *State) Judging(node string) (state []byte, step string, since Time, evidence string) {
 	n := s.node(node)
 	if n == nil || n.Rollout == nil {
-		return nil, "", 0
+		return nil, "", 0, ""
 	}
 	r := n.Rollout
 	if len(r.Steps) > 0 {
 		st := r.Steps[len(r.Steps)-1]
 		step, since = st.ID, timeOf(st.At)
 	}
-	return r.JudgeState, step, since
+	return r.JudgeState, step, since, r.Evidence
 }

@@ -183,7 +183,7 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		if t.Stable == "" {
 			out.WayBack = call.BestEffort
 		}
-		diags = append(diags, standing(found, s)...)
+		diags = append(diags, Standing(found, s)...)
 	}
 	for _, s := range append(append([]*program.Slot{}, n.Verifies...), n.Metrics...) {
 		_, _, more := m.validate(ctx, n, s, program.Surroundings{})

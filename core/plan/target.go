@@ -67,9 +67,9 @@ func ObserveTarget(ctx context.Context, plugin host.Plugin, c call.Call, s *prog
 	return o, diags
 }
 
-// standing refuses a target that another rollout left between 0 and 100 %: a
+// Standing refuses a target that another rollout left between 0 and 100 %: a
 // new rollout could not tell whose traffic it moves.
-func standing(o *Observed, s *program.Slot) hcl.Diagnostics {
+func Standing(o *Observed, s *program.Slot) hcl.Diagnostics {
 	for id, w := range o.Weights {
 		if w > 0 && w < target.Full && id != o.Target.Stable && id != o.Candidate {
 			return hcl.Diagnostics{diagnostics.Error(s.Use.Range, "Target stands between two releases",

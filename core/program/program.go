@@ -86,6 +86,9 @@ type Slot struct {
 	Alias string
 }
 
+// ReleaseType is that of releases in expressions.
+var ReleaseType = scope.ReleaseType
+
 // Role is what a slot is for.
 type Role string
 

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"encoding/json"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/runner-pipelines/runner/core/bind"
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/runs"
+	"github.com/runner-pipelines/runner/core/seal"
+	"github.com/runner-pipelines/runner/sdk/call"
+	"github.com/runner-pipelines/runner/sdk/target"
+	"github.com/runner-pipelines/runner/sdk/value"
+)
+
+func (e *Engine) place(node, name string) seal.Place {
+	return seal.Place{Run: e.Config.Run.ID, Node: node, Name: name}
+}
+
+func (e *Engine) index() *runs.Index { return runs.New(e.Store) }
+
+// restoreResults makes what settled stages gave known again after a resume.
+func (e *Engine) restoreResults() {
+	for _, v := range e.State.Nodes() {
+		if v.Status == "settled" {
+			e.publishResult(v.ID)
+		}
+	}
+}
+
+// publishResult makes what a settled stage gave known to those that refer to it.
+func (e *Engine) publishResult(id string) {
+	n, ok := e.Program.Node(id)
+	if !ok || n.Stage == nil {
+		return
+	}
+	view, _ := e.State.Node(id)
+	if view.Outcome != kernel.Succeeded {
+		e.Program.SetResult(n.Stage.Addr, n.Null())
+		return
+	}
+	if n.Kind == kernel.RolloutNode {
+		e.Program.SetResult(n.Stage.Addr, n.Gave(cty.NilVal, nil, e.answers(n), e.installed(n)))
+		return
+	}
+	e.Program.SetResult(n.Stage.Addr, e.gave(n, e.State.Result(id), e.answers(n)))
+}
+
+// gave reads what the journal kept of an action.
+func (e *Engine) gave(n *program.Node, kept []byte, answers map[string]map[string]cty.Value) cty.Value {
+	outputs := cty.NilVal
+	if n.Action.Entry.Outputs != nil {
+		outputs = bind.NullOf(n.Action.Entry.Outputs)
+	}
+	artifacts := map[string]cty.Value{}
+	for _, p := range n.Stage.Config.Produces {
+		artifacts[p.Name] = cty.NullVal(bind.ArtifactType)
+	}
+	var r result
+	if len(kept) > 0 && json.Unmarshal(kept, &r) == nil {
+		v := value.Value{JSON: r.Outputs}
+		if len(r.Sealed) > 0 {
+			if plain, err := e.Key.Open(r.Sealed, e.place(n.ID, "outputs")); err != nil {
+				e.Slog.Error("outputs cannot be opened", "stage", n.ID, "error", err)
+			} else if err := json.Unmarshal(plain, &v); err != nil {
+				e.Slog.Error("outputs cannot be read", "stage", n.ID, "error", err)
+			}
+		}
+		if len(v.JSON) > 0 && n.Action.Entry.Outputs != nil {
+			_ = e.protect(sensitiveOutputs(v, n.Action.Entry.Outputs))
+			if out, err := bind.FromWire(v, n.Action.Entry.Outputs); err == nil {
+				outputs = out
+			}
+		}
+		for name, a := range r.Artifacts {
+			artifacts[name] = artifactValue(a)
+		}
+	}
+	return n.Gave(outputs, artifacts, answers, nil)
+}
+
+func artifactValue(a call.Artifact) cty.Value {
+	labels := cty.MapValEmpty(cty.String)
+	if len(a.Labels) > 0 {
+		m := map[string]cty.Value{}
+		for k, v := range a.Labels {
+			m[k] = cty.StringVal(v)
+		}
+		labels = cty.MapVal(m)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"digest": cty.StringVal(a.Digest), "media_type": cty.StringVal(a.MediaType), "uri": cty.StringVal(a.URI),
+		"size": cty.NumberIntVal(a.Size), "labels": labels, "path": cty.StringVal(a.Path),
+	})
+}
+
+// answers are the values that people gave at the node's gates.
+func (e *Engine) answers(n *program.Node) map[string]map[string]cty.Value {
+	out := map[string]map[string]cty.Value{}
+	for gate, values := range e.State.Answers(n.ID) {
+		out[gate] = map[string]cty.Value{}
+		for name, raw := range values {
+			typ, err := ctyjson.ImpliedType(raw)
+			if err != nil {
+				continue
+			}
+			if v, err := ctyjson.Unmarshal(raw, typ); err == nil {
+				out[gate][name] = v
+			}
+		}
+	}
+	return out
+}
+
+// installed are the releases that a rollout left in place, by target.
+func (e *Engine) installed(n *program.Node) map[string]cty.Value {
+	out := map[string]cty.Value{}
+	for _, t := range n.Targets {
+		candidate, stable := e.State.Releases(n.ID, t.Name)
+		if len(candidate) == 0 {
+			candidate = stable
+		}
+		out[t.Name] = releaseValue(candidate)
+	}
+	return out
+}
+
+// releases are the candidate and the stable release as expressions see them.
+func (e *Engine) releases(j job) (candidate, stable cty.Value) {
+	return releaseValue(j.candidate), releaseValue(j.stable)
+}
+
+// releaseValue reads a release as a target described it; null without one.
+func releaseValue(raw []byte) cty.Value {
+	var r target.Release
+	if len(raw) == 0 || json.Unmarshal(raw, &r) != nil {
+		return cty.NullVal(program.ReleaseType)
+	}
+	labels := cty.MapValEmpty(cty.String)
+	if len(r.Labels) > 0 {
+		m := map[string]cty.Value{}
+		for k, v := range r.Labels {
+			m[k] = cty.StringVal(v)
+		}
+		labels = cty.MapVal(m)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"id": cty.StringVal(r.ID), "version": cty.StringVal(r.Version), "address": cty.StringVal(r.Address), "labels": labels,
+	})
+}
