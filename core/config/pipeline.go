@@ -3,6 +3,7 @@ package config
 import (
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Pipeline is what the files of one pipeline say. Nothing is evaluated yet.
@@ -103,9 +104,10 @@ type PluginRef struct {
 
 // Pool bounds how many stages run at the same time.
 type Pool struct {
-	Name  string
-	Limit hcl.Expression
-	Range hcl.Range
+	Name      string
+	Limit     hcl.Expression
+	Range     hcl.Range
+	NameRange hcl.Range
 }
 
 // Notify is a subscription of a notifier.
@@ -121,11 +123,13 @@ type Notify struct {
 
 // Variable is an input of a module.
 type Variable struct {
-	Name        string
-	Type        VariableType
-	Default     hcl.Expression
-	Description string
-	Sensitive   bool
+	Name string
+	Type VariableType
+	// Default is of Type; cty.NilVal when there is none.
+	Default      cty.Value
+	DefaultRange hcl.Range
+	Description  string
+	Sensitive    bool
 	// Nullable is true unless the block says otherwise.
 	Nullable    bool
 	Validations []*Validation

@@ -1,6 +1,9 @@
 package config
 
-import "github.com/hashicorp/hcl/v2"
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
 
 // Stage is a stage block. It has either Use or Targets. An expression is nil
 // when its attribute was not given; package settings evaluates them.
@@ -24,7 +27,6 @@ type Stage struct {
 	Environment  hcl.Expression
 	When         hcl.Expression
 	RunIf        hcl.Expression
-	Pool         hcl.Expression
 	Waves        hcl.Expression
 	MaxDegraded  hcl.Expression
 	Timeout      hcl.Expression
@@ -32,6 +34,8 @@ type Stage struct {
 	OnDoubt      hcl.Expression
 	WhileWaiting hcl.Expression
 	DependsOn    []hcl.Expression
+	// Pool is the name of a pool; empty for none.
+	Pool string
 
 	Range     hcl.Range
 	NameRange hcl.Range
@@ -119,9 +123,10 @@ type Gate struct {
 
 // GateInput is a typed value that the answer of a gate carries.
 type GateInput struct {
-	Name        string
-	Type        VariableType
-	Default     hcl.Expression
+	Name string
+	Type VariableType
+	// Default is of Type; cty.NilVal when the answer must give one.
+	Default     cty.Value
 	Description string
 	Range       hcl.Range
 	NameRange   hcl.Range

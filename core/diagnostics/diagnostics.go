@@ -1,10 +1,15 @@
 // Package diagnostics shows diagnostics to people and to programs. Start with
 // Write for text and View for JSON; Tidy first, where several rooms reported.
+// Rooms that report make theirs with Error and Warning.
 package diagnostics
 
 import (
-	"io"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -17,56 +22,90 @@ type Extra struct {
 	Hidden bool
 }
 
-// Write writes the diagnostics as text without colour, each followed by an
-// empty line, with the line of source they speak of. Files is keyed as the
-// ranges' Filename; see config.Pipeline.Files.
-func Write(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File) error {
-	panic("skeleton")
+// Error is one diagnostic of severity error. The summary is a class of
+// problem; the detail says what, why it matters and what to do, in sentences.
+func Error(subject hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	return newDiagnostic(hcl.DiagError, subject, summary, detail, args)
 }
 
-// Diagnostic is the JSON form.
-type Diagnostic struct {
-	Severity string   `json:"severity"`
-	Summary  string   `json:"summary"`
-	Detail   string   `json:"detail,omitempty"`
-	Code     string   `json:"code,omitempty"`
-	Range    *Range   `json:"range,omitempty"`
-	Snippet  *Snippet `json:"snippet,omitempty"`
+// Warning is worth telling, even on success.
+func Warning(subject hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	return newDiagnostic(hcl.DiagWarning, subject, summary, detail, args)
 }
 
-// Range is a place in a file; End is exclusive.
-type Range struct {
-	Filename string `json:"filename"`
-	Start    Pos    `json:"start"`
-	End      Pos    `json:"end"`
+func newDiagnostic(severity hcl.DiagnosticSeverity, subject hcl.Range, summary, detail string, args []any) *hcl.Diagnostic {
+	d := &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: fmt.Sprintf(detail, args...)}
+	if subject.Filename != "" {
+		d.Subject = &subject
+	}
+	return d
 }
-
-// Pos counts lines and columns from 1, bytes from 0.
-type Pos struct {
-	Line   int `json:"line"`
-	Column int `json:"column"`
-	Byte   int `json:"byte"`
-}
-
-// Snippet is the source around the place.
-type Snippet struct {
-	// Context is the enclosing block, such as stage "web"; may be empty.
-	Context string `json:"context,omitempty"`
-	Code    string `json:"code"`
-	// StartLine is that of Code's first line.
-	StartLine int `json:"start_line"`
-	// HighlightStart and HighlightEnd are byte offsets into Code.
-	HighlightStart int `json:"highlight_start"`
-	HighlightEnd   int `json:"highlight_end"`
-}
-
-// View is the JSON form of the diagnostics.
-func View(diags hcl.Diagnostics, files map[string]*hcl.File) []Diagnostic { panic("skeleton") }
 
 // Tidy drops repeated diagnostics (instances of one stage repeat each other's)
 // and sorts the rest: by file and place, those without a place first.
-func Tidy(diags hcl.Diagnostics) hcl.Diagnostics { panic("skeleton") }
+func Tidy(diags hcl.Diagnostics) hcl.Diagnostics {
+	if len(diags) < 2 {
+		return diags
+	}
+	type identity struct {
+		severity        hcl.DiagnosticSeverity
+		summary, detail string
+		subject         hcl.Range
+	}
+	seen := make(map[identity]bool, len(diags))
+	out := make(hcl.Diagnostics, 0, len(diags))
+	for _, d := range diags {
+		id := identity{severity: d.Severity, summary: d.Summary, detail: d.Detail}
+		if d.Subject != nil {
+			id.subject = *d.Subject
+		}
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, d)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *hcl.Diagnostic) int {
+		switch {
+		case a.Subject == nil && b.Subject == nil:
+			return 0
+		case a.Subject == nil:
+			return -1
+		case b.Subject == nil:
+			return 1
+		}
+		return cmp.Or(
+			strings.Compare(a.Subject.Filename, b.Subject.Filename),
+			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+		)
+	})
+	return out
+}
 
 // Suggest is ` Did you mean "x"?` with a leading space when one of the
 // candidates is close to the name, else empty.
-func Suggest(name string, candidates []string) string { panic("skeleton") }
+func Suggest(name string, candidates []string) string {
+	if best := Nearest(name, candidates); best != "" {
+		return fmt.Sprintf(" Did you mean %q?", best)
+	}
+	return ""
+}
+
+// Nearest is the candidate that the name was probably meant to be; empty when
+// none is close. Of equally near ones it is the first by name.
+func Nearest(name string, candidates []string) string {
+	const maxDistance = 3
+	best, bestDistance := "", maxDistance
+	for _, c := range candidates {
+		d := levenshtein.Distance(fold(name), fold(c), nil)
+		// Two short names that share hardly a letter are not near.
+		if 2*d > max(len(name), len(c)) {
+			continue
+		}
+		if d < bestDistance || d == bestDistance && best != "" && c < best {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+func fold(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }

@@ -1,82 +1,114 @@
-// Package lang is what expressions are made of: the functions, the world that
-// they may look at, type and duration helpers, and the mark for sensitive
+// Package lang is what expressions are made of: the functions (Functions), the
+// world that they may look at (World), durations, and the mark of sensitive
 // values.
 package lang
 
 import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 )
 
-// World is all that expressions can see of the outside. Implementations may be
-// called from several goroutines.
-type World interface {
-	// Env is the environment variable's value; false when it is not set.
-	Env(name string) (string, bool)
-	// File reads a file, at most MaxFile bytes. The path has slashes and is
-	// relative to the pipeline's directory, or absolute. A missing file is
-	// fs.ErrNotExist.
-	File(path string) ([]byte, error)
-	// Git tells about the repository that holds the pipeline; ErrNoRepository
-	// when there is none.
-	Git() (Git, error)
-	// Cwd is the directory in which the program was started.
-	Cwd() string
-}
+type mark string
 
-// MaxFile is the largest file that an expression may read, in bytes.
-const MaxFile = 1 << 20
-
-// Git is what is known about a repository.
-type Git struct {
-	Commit      string `json:"commit"`
-	ShortCommit string `json:"short_commit"`
-	// Branch is empty on a detached head; Tag is the tag of the commit or empty.
-	Branch string `json:"branch"`
-	Tag    string `json:"tag"`
-	// Dirty says that tracked files differ from the commit.
-	Dirty bool `json:"dirty"`
-}
-
-// OS is the world as it is. Dir is the pipeline's directory; environ has the
-// form of os.Environ.
-func OS(dir, cwd string, environ []string) World { panic("skeleton") }
-
-// Record is all that a Recorder's world was asked, and what it said. It may
-// hold secrets that the environment or files hold: seal it.
-type Record struct {
-	// Env holds nil for variables that were not set.
-	Env map[string]*string `json:"env,omitempty"`
-	// Files holds nil for files that do not exist.
-	Files map[string]*[]byte `json:"files,omitempty"`
-	Git   *Git               `json:"git,omitempty"`
-	Cwd   string             `json:"cwd,omitempty"`
-}
-
-// Recorder is a world that remembers what it said.
-type Recorder struct{}
-
-// NewRecorder remembers what w says.
-func NewRecorder(w World) *Recorder { panic("skeleton") }
-
-// Record is what was said so far.
-func (r *Recorder) Record() Record { panic("skeleton") }
-
-// Replay is the world that says what was recorded, and fails for everything else.
-func Replay(r Record) World { panic("skeleton") }
-
-// Functions are those that expressions may call; the same map each time for
-// the same world.
-func Functions(w World) map[string]function.Function { panic("skeleton") }
+// sensitive is the mark of values that must not be shown.
+const sensitive mark = "sensitive"
 
 // Sensitive marks v as a whole.
-func Sensitive(v cty.Value) cty.Value { panic("skeleton") }
+func Sensitive(v cty.Value) cty.Value { return v.Mark(sensitive) }
+
+// HasSensitiveMark reports whether v as a whole is sensitive.
+func HasSensitiveMark(v cty.Value) bool { return v.HasMark(sensitive) }
 
 // IsSensitive reports whether v or anything inside is sensitive.
-func IsSensitive(v cty.Value) bool { panic("skeleton") }
+func IsSensitive(v cty.Value) bool {
+	if !v.ContainsMarked() {
+		return false
+	}
+	_, paths := v.UnmarkDeepWithPaths()
+	for _, p := range paths {
+		if _, ok := p.Marks[sensitive]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// SensitiveTexts are the texts and map keys inside the sensitive parts of a
+// value, which no message may hold.
+func SensitiveTexts(v cty.Value) []string {
+	if !IsSensitive(v) {
+		return nil
+	}
+	var out []string
+	// The walk itself has no errors.
+	_ = cty.Walk(v, func(_ cty.Path, part cty.Value) (bool, error) {
+		if HasSensitiveMark(part) {
+			plain, _ := part.UnmarkDeep()
+			out = append(out, texts(plain)...)
+			return false, nil
+		}
+		return true, nil
+	})
+	return out
+}
+
+func texts(v cty.Value) []string {
+	var out []string
+	_ = cty.Walk(v, func(path cty.Path, part cty.Value) (bool, error) {
+		if len(path) > 0 {
+			if step, ok := path[len(path)-1].(cty.IndexStep); ok && step.Key.Type() == cty.String && step.Key.IsKnown() {
+				out = append(out, step.Key.AsString())
+			}
+		}
+		if part.Type() == cty.String && part.IsKnown() && !part.IsNull() && part.AsString() != "" {
+			out = append(out, part.AsString())
+		}
+		return true, nil
+	})
+	return out
+}
+
+var errDuration = errors.New(`write a duration as numbers with units, such as "90s", "1h30m" or "30d"`)
+
+const day = 24 * time.Hour
 
 // ParseDuration reads what Go does, and days: "1h30m", "30d", "1d12h". It must
 // not be negative.
-func ParseDuration(s string) (time.Duration, error) { panic("skeleton") }
+func ParseDuration(s string) (time.Duration, error) {
+	text := s
+	var total time.Duration
+	if number, rest, ok := strings.Cut(text, "d"); ok {
+		days, err := strconv.ParseFloat(number, 64)
+		if err != nil || strings.ContainsAny(number, "+xXpPeEnN_") {
+			return 0, errDuration
+		}
+		if days < 0 {
+			return 0, fmt.Errorf("a duration must not be negative")
+		}
+		if days > float64(1<<63-1)/float64(day) {
+			return 0, fmt.Errorf("a duration of %s days is too long", number)
+		}
+		total, text = time.Duration(days*float64(day)), rest
+		if text == "" {
+			return total, nil
+		}
+		if text[0] < '0' || text[0] > '9' {
+			return 0, errDuration
+		}
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, errDuration
+	case d < 0:
+		return 0, fmt.Errorf("a duration must not be negative")
+	case total+d < total:
+		return 0, fmt.Errorf("the duration is too long")
+	}
+	return total + d, nil
+}
