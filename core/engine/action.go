@@ -266,10 +266,7 @@ func (e *Engine) succeeded(ctx context.Context, j job, out host.Outcome, logs st
 			if err != nil {
 				return fail("Outputs cannot be kept", err.Error())
 			}
-			if r.Sealed, err = e.Key.Seal(plain, e.place(j.Node, "outputs")); err != nil {
-				return fail("Outputs cannot be sealed", err.Error())
-			}
-			r.Outputs = nil
+			r.Sealed, r.Outputs = e.Key.Seal(plain, e.place(j.Node, "outputs")), nil
 		}
 	}
 	var err error
@@ -277,9 +274,7 @@ func (e *Engine) succeeded(ctx context.Context, j job, out host.Outcome, logs st
 		return fail("Product is missing", err.Error())
 	}
 	if len(out.Undo) > 0 {
-		if r.Undo, err = e.Key.Seal(out.Undo, e.place(j.Node, "undo")); err != nil {
-			return fail("What undoing needs cannot be sealed", err.Error())
-		}
+		r.Undo = e.Key.Seal(out.Undo, e.place(j.Node, "undo"))
 	}
 	kept, err := json.Marshal(r)
 	if err != nil {

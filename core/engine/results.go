@@ -83,18 +83,7 @@ func (e *Engine) gave(n *program.Node, kept []byte, answers map[string]map[strin
 }
 
 func artifactValue(a call.Artifact) cty.Value {
-	labels := cty.MapValEmpty(cty.String)
-	if len(a.Labels) > 0 {
-		m := map[string]cty.Value{}
-		for k, v := range a.Labels {
-			m[k] = cty.StringVal(v)
-		}
-		labels = cty.MapVal(m)
-	}
-	return cty.ObjectVal(map[string]cty.Value{
-		"digest": cty.StringVal(a.Digest), "media_type": cty.StringVal(a.MediaType), "uri": cty.StringVal(a.URI),
-		"size": cty.NumberIntVal(a.Size), "labels": labels, "path": cty.StringVal(a.Path),
-	})
+	return bind.Artifact(a.Digest, a.MediaType, a.URI, a.Size, a.Labels, a.Path)
 }
 
 // answers are the values that people gave at the node's gates.

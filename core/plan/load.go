@@ -23,8 +23,9 @@ import (
 // LoadOptions of Load.
 type LoadOptions struct {
 	// Dir is the pipeline's directory.
-	Dir     string
-	Catalog *catalog.Catalog
+	Dir string
+	// Catalog makes the catalog of the plugins that the plan's files require.
+	Catalog func(required map[string]string) *catalog.Catalog
 	Key     *seal.Key
 	// Values give the sensitive variables again; others must not differ.
 	Values scope.Values
@@ -46,8 +47,12 @@ func (p *Plan) Load(opts LoadOptions) (*program.Program, hcl.Diagnostics) {
 	if diags = append(diags, more...); diags.HasErrors() {
 		return nil, diags
 	}
+	required := map[string]string{}
+	for _, r := range pipeline.Runner.RequiredPlugins {
+		required[r.Name] = r.Source
+	}
 	prog, more := program.New(pipeline, program.Options{
-		Catalog: opts.Catalog, Values: scope.Values{Final: final}, World: lang.Replay(record),
+		Catalog: opts.Catalog(required), Values: scope.Values{Final: final}, World: lang.Replay(record),
 	})
 	if diags = append(diags, more...); diags.HasErrors() {
 		return prog, diags

@@ -118,9 +118,7 @@ func (m *maker) remember(record lang.Record) error {
 	if err != nil {
 		return err
 	}
-	if m.plan.World, err = m.opts.Key.Seal(world, worldPlace(m.plan.Salt)); err != nil {
-		return fmt.Errorf("seal what expressions saw of the outside world: %w", err)
-	}
+	m.plan.World = m.opts.Key.Seal(world, worldPlace(m.plan.Salt))
 	m.plan.Variables = map[string]Variable{}
 	for name, v := range m.prog.Scope.Variables() {
 		sensitive := lang.IsSensitive(v)

@@ -139,11 +139,7 @@ func (m *maker) actionPlan(ctx context.Context, n *program.Node, plugin host.Plu
 		out.Unchanged = true
 	}
 	if len(p.Sealed) > 0 {
-		sealed, err := m.opts.Key.Seal(p.Sealed, planPlace(m.plan.Salt, n.ID))
-		if err != nil {
-			return append(diags, diagnostics.Error(s.Use.Range, "Stage plan could not be kept", "%s.", err))
-		}
-		out.Sealed = sealed
+		out.Sealed = m.opts.Key.Seal(p.Sealed, planPlace(m.plan.Salt, n.ID))
 	}
 	return diags
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/scope"
-	"github.com/runner-pipelines/runner/core/settings"
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
 
@@ -24,7 +23,14 @@ type Surroundings struct {
 
 // Bind evaluates the configuration of a slot with what is known now.
 func (p *Program) Bind(n *Node, s *Slot, around Surroundings) (*bind.Bound, hcl.Diagnostics) {
-	return bind.Decode(s.Use.Body, &s.Entry.Config, p.context(n, s, around).Eval)
+	return decode(s.Use.Body, &s.Entry.Config, p.context(n, s, around))
+}
+
+func decode(body hcl.Body, s *schema.Schema, in *scope.Context) (*bind.Bound, hcl.Diagnostics) {
+	if in.MayBeUnknown() {
+		return bind.Decode(body, s, in.Eval, bind.Tolerant)
+	}
+	return bind.Decode(body, s, in.Eval)
 }
 
 func (p *Program) context(n *Node, s *Slot, around Surroundings) *scope.Context {
@@ -77,30 +83,15 @@ func (p *Program) bindPlugin(plugin string, block *config.Plugin) (*bind.Bound, 
 	if block != nil {
 		body = block.Body
 	}
-	s := about.Config
-	if s == nil {
-		s = &schema.Schema{}
-	}
-	bound, diags := bind.Decode(body, s, p.Scope.Static().Eval)
-	if !diags.HasErrors() && !bound.Known() && block != nil {
+	in := p.Scope.Static()
+	bound, diags := decode(body, about.Config, in)
+	if !diags.HasErrors() && !in.MayBeUnknown() {
 		for _, path := range bound.Unknown() {
-			if s == about.Config && !p.allowUnknown() {
-				diags = append(diags, diagnostics.Error(bound.Range(path), "Value not known",
-					"A plugin is configured before the first stage runs, so its block can only use variables, locals and the outside world."))
-			}
+			diags = append(diags, diagnostics.Error(bound.Range(path), "Value not known",
+				"A plugin is configured before the first stage runs, so its block can only use variables, locals and the outside world."))
 		}
 	}
 	return bound, diags
-}
-
-// allowUnknown reports whether variables may be unknown.
-func (p *Program) allowUnknown() bool {
-	for _, v := range p.Scope.Variables() {
-		if !v.IsWhollyKnown() {
-			return true
-		}
-	}
-	return false
 }
 
 // checkPlugins binds every plugin block, also those that no stage uses.
@@ -113,15 +104,14 @@ func (p *Program) checkPlugins() hcl.Diagnostics {
 	return diags
 }
 
-func inputOf(in settings.GateInput) kernel.Input {
+func inputOf(in *config.GateInput) kernel.Input {
 	return kernel.Input{
 		Name: in.Name, Type: typeName(in.Type.Type), Description: in.Description, Optional: in.Default != cty.NilVal,
 	}
 }
 
 func typeName(t cty.Type) string {
-	switch t {
-	case cty.DynamicPseudoType, cty.NilType:
+	if t == cty.DynamicPseudoType || t == cty.NilType {
 		return "any"
 	}
 	return t.FriendlyNameForConstraint()

@@ -9,6 +9,7 @@ package program
 
 import (
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/runner-pipelines/runner/core/addr"
 	"github.com/runner-pipelines/runner/core/config"
@@ -56,6 +57,8 @@ type Node struct {
 	// Gates are answered before the node starts, Approvals when its strategy asks.
 	Gates     []kernel.Gate
 	Approvals []kernel.Gate
+	// defaults of the gates' inputs, by gate and name.
+	defaults map[string]map[string]cty.Value
 
 	// Action is set for actions.
 	Action   *Slot
@@ -115,7 +118,7 @@ func New(p *config.Pipeline, opts Options) (*Program, hcl.Diagnostics) {
 	})
 	diags = append(diags, more...)
 	prog.Scope = sc
-	prog.Pools, more = settings.Pools(sc)
+	prog.Pools, more = settings.Pools(sc, p)
 	diags = append(diags, more...)
 	diags = append(diags, refuseNotify(p)...)
 
@@ -128,8 +131,7 @@ func New(p *config.Pipeline, opts Options) (*Program, hcl.Diagnostics) {
 	}
 	diags = append(diags, prog.order(nodes)...)
 	diags = append(diags, prog.checkBodies()...)
-	_, more = sc.OutputValues()
-	diags = append(diags, more...)
+	diags = append(diags, sc.Check()...)
 	return prog, diagnostics.Tidy(diags)
 }
 

@@ -234,6 +234,7 @@ func (p *Program) gates(n *Node) hcl.Diagnostics {
 		k := kernel.Gate{Name: unique(name), Required: 1, Message: g.Message}
 		for _, in := range g.Inputs {
 			k.Inputs = append(k.Inputs, inputOf(in))
+			n.setDefault(k.Name, in.Name, in.Default)
 		}
 		n.Gates = append(n.Gates, k)
 	}

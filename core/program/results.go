@@ -103,7 +103,7 @@ func (n *Node) Gave(outputs cty.Value, artifacts map[string]cty.Value, answers m
 			for _, in := range g.Inputs {
 				v, ok := answers[g.Name][in.Name]
 				if !ok {
-					v = cty.NullVal(cty.DynamicPseudoType)
+					v = n.defaultOf(g.Name, in.Name)
 				}
 				values[in.Name] = v
 			}
@@ -115,6 +115,23 @@ func (n *Node) Gave(outputs cty.Value, artifacts map[string]cty.Value, answers m
 		n.addReleases(attrs, releases)
 	}
 	return cty.ObjectVal(attrs)
+}
+
+func (n *Node) setDefault(gate, input string, v cty.Value) {
+	if n.defaults == nil {
+		n.defaults = map[string]map[string]cty.Value{}
+	}
+	if n.defaults[gate] == nil {
+		n.defaults[gate] = map[string]cty.Value{}
+	}
+	n.defaults[gate][input] = v
+}
+
+func (n *Node) defaultOf(gate, input string) cty.Value {
+	if v := n.defaults[gate][input]; v != cty.NilVal {
+		return v
+	}
+	return cty.NullVal(cty.DynamicPseudoType)
 }
 
 // Null is what a stage that did not run gives: everything null.

@@ -54,12 +54,12 @@ type Workspace struct {
 func Open(env *command.Env) (*Workspace, hcl.Diagnostics) {
 	p, diags := config.Load(env.Dir, config.Options{Version: env.Version})
 	w := &Workspace{Env: env, Pipeline: p, Dir: p.Dir, Redactor: redact.New()}
-	if diags.HasErrors() {
-		return w, diags
-	}
 	w.Data = filepath.Join(w.Dir, ".runner")
 	if d := env.Getenv(DataDirEnv); d != "" {
 		w.Data = absolute(env.Dir, d)
+	}
+	if diags.HasErrors() {
+		return w, diags
 	}
 	path := filepath.Join(w.Dir, lockfile.Name)
 	lock, more := lockfile.Load(path)
@@ -77,6 +77,16 @@ func absolute(dir, path string) string {
 		return path
 	}
 	return filepath.Join(dir, path)
+}
+
+// OpenRuns finds the pipeline's directory and opens its state. The files need
+// not be right: runs keep their own.
+func OpenRuns(ctx context.Context, env *command.Env) (*Workspace, error) {
+	w, diags := Open(env)
+	if w.Dir == "" {
+		return nil, w.Show(env.Stderr, diags)
+	}
+	return w, w.OpenState(ctx)
 }
 
 // Required maps local names to sources.
