@@ -114,6 +114,14 @@ func (p *Problem) Error() string {
 // Unwrap is the error that was wrapped, if any.
 func (p *Problem) Unwrap() error { return p.cause }
 
+// WithCause is p with an error that errors.Is and errors.As find; its text is
+// not shown.
+func (p *Problem) WithCause(err error) *Problem {
+	out := *p
+	out.cause = err
+	return &out
+}
+
 // ErrPermanent marks an error as one that another try cannot help.
 var ErrPermanent = errors.New("permanent")
 
