@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -242,6 +243,12 @@ func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
 		case <-time.After(inboxPoll):
 		}
 	}
+}
+
+// holder says who takes a lock.
+func (e *Engine) holder() lock.Holder {
+	hostname, _ := os.Hostname()
+	return lock.Holder{Run: e.Config.Run.ID, Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Since: e.now().UTC()}
 }
 
 func heldDetail(held *lock.HeldError) string {
