@@ -28,7 +28,9 @@ func problems(err error) []string {
 
 func TestValidate(t *testing.T) {
 	empty := ""
-	canary := func(approve map[string]string, steps ...float64) *Canary { return &Canary{Steps: steps, Approve: approve} }
+	canary := func(approve map[string]string, steps ...float64) *Canary {
+		return &Canary{Steps: steps, Approve: approve}
+	}
 	tests := []struct {
 		name     string
 		strategy interface{ Validate() error }

@@ -13,16 +13,16 @@ func TestLoadTellsFailuresApart(t *testing.T) {
 	var n atomic.Int64
 	enough := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		switch i := n.Add(1); {
-		case i == 10:
+		switch n.Add(1) {
+		case 10:
 			w.Header().Set(versionHeader, "v3")
 			w.WriteHeader(http.StatusInternalServerError)
-		case i == 11:
+		case 11:
 			w.Header().Set(versionHeader, "v3")
 			w.WriteHeader(http.StatusNotFound)
-		case i == 12:
+		case 12:
 			w.WriteHeader(http.StatusBadGateway)
-		case i == 60:
+		case 60:
 			close(enough)
 			fallthrough
 		default:
