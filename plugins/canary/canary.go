@@ -61,7 +61,7 @@ func (c *Canary) Next(s strategy.Snapshot) (strategy.Decision, error) {
 		for _, st := range steps[present(&s, steps):] {
 			goals = append(st.ask(goals),
 				weighted(st.id(), st.weight.String(), st.weight),
-				watched("bake-"+st.percent(), "watch "+st.weight.String(), c.Bake))
+				watched(st.bakeID(), "watch "+st.weight.String(), c.Bake))
 		}
 	}
 	return pursue(&s, approvals(steps), goals...), nil
@@ -77,7 +77,8 @@ type step struct {
 	key string
 }
 
-func (s step) id() string { return "weight-" + s.percent() }
+func (s step) id() string     { return "weight-" + s.percent() }
+func (s step) bakeID() string { return "bake-" + s.percent() }
 
 // percent is the weight without its sign.
 func (s step) percent() string {
@@ -93,10 +94,12 @@ func (s step) ask(goals []goal) []goal {
 	return append(goals, approved(s.approval, s.weight.String()))
 }
 
-// present is the index of the step entered last, or 0.
+// present is the index of the step that was begun last, or 0.
 func present(s *strategy.Snapshot, steps []step) int {
 	for i, st := range slices.Backward(steps) {
-		if _, entered := s.Entered(st.id()); entered {
+		_, moved := s.Entered(st.id())
+		_, watched := s.Entered(st.bakeID())
+		if moved || watched {
 			return i
 		}
 	}

@@ -27,9 +27,6 @@ func pursue(s *strategy.Snapshot, approvals []string, goals ...goal) strategy.De
 	}
 	for _, g := range append(guards, goals...) {
 		if d, reached := g(s); !reached {
-			if d.Abort == "" {
-				d.Wait.Verdict = d.Wait.Verdict || analysed(s)
-			}
 			return d
 		}
 	}
@@ -120,30 +117,24 @@ func approved(name, next string) goal {
 	}
 }
 
-// weighted: the step was entered and its weight is so on every target. It
-// asks for no weight below one that a target has.
+// weighted: every target has at least the weight. One that has more, from an
+// earlier run, keeps it: a strategy takes nothing back.
 func weighted(id, title string, w target.Weight) goal {
 	return func(s *strategy.Snapshot) (strategy.Decision, bool) {
 		d := strategy.Decision{Why: "give the candidate " + w.String(), Wait: strategy.Wait{Ready: true}}
-		_, entered := s.Entered(id)
-		if !entered {
+		if _, entered := s.Entered(id); !entered {
 			d.StepID, d.StepTitle = id, title
 		}
-		reached := entered
 		for _, t := range moving(s) {
 			due := w
 			if t.Stable == "" && w < target.Full {
 				due = 0 // there is no second release to have the rest
 			}
-			if t.Observed > due {
-				d.Why = fmt.Sprintf("%s stands at %s, above %s: it was changed from outside", t.Name, t.Observed, due)
-			}
 			if t.Observed < due || t.Desired < due {
 				d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.SetWeight, Weight: due})
 			}
-			reached = reached && t.Observed == due
 		}
-		return d, reached
+		return d, len(d.Changes) == 0
 	}
 }
 

@@ -27,6 +27,8 @@ type world struct {
 	// seen is when the candidate's present weight became true everywhere.
 	seen map[target.Weight]time.Time
 	bake time.Duration
+	// leftover: an earlier run left the candidates with weight.
+	leftover bool
 	// hostile worlds may show harm, reject, and fail verifications.
 	hostile bool
 }
@@ -50,10 +52,18 @@ const maxDecisions = 10_000
 func newWorld(t *rapid.T, st strategy.Strategy, caps target.Capabilities, approvals []string) *world {
 	w := &world{t: t, strategy: st, asked: map[string]request{}, seen: map[target.Weight]time.Time{}, hostile: rapid.Bool().Draw(t, "hostile")}
 	w.snap = strategy.Snapshot{Rollout: "r", Now: noon, FirstDeployment: rapid.IntRange(0, 4).Draw(t, "first") == 0}
+	w.leftover = rapid.IntRange(0, 4).Draw(t, "leftover") == 0
 	for i := range rapid.IntRange(1, 3).Draw(t, "targets") {
 		tg := strategy.Target{Name: fmt.Sprintf("t%d", i), Capabilities: caps, Candidate: "v2"}
 		if !w.snap.FirstDeployment && rapid.IntRange(0, 4).Draw(t, "new") > 0 {
 			tg.Stable = "v1"
+		}
+		if w.leftover && tg.Stable != "" {
+			tg.Desired = target.Weight(rapid.IntRange(0, 100).Draw(t, "left")) * target.OnePercent
+			if !caps.Allows(tg.Desired) {
+				tg.Desired = 0
+			}
+			tg.Observed = tg.Desired
 		}
 		w.snap.Targets = append(w.snap.Targets, tg)
 	}
@@ -119,6 +129,9 @@ func (w *world) ask() strategy.Decision {
 	if ends := d.Finish || d.Abort != ""; ends == !d.Wait.IsZero() {
 		w.t.Fatalf("a decision either ends the wave or waits: %+v", d)
 	}
+	if d.Abort == "" && !d.Finish && !w.comes(d) {
+		w.t.Fatalf("waits for what never comes: %+v", d)
+	}
 	if len(d.Memory) > 0 {
 		w.t.Fatalf("these strategies need no memory: %+v", d)
 	}
@@ -126,6 +139,27 @@ func (w *world) ask() strategy.Decision {
 		w.t.Fatalf("step %q entered twice", d.StepID)
 	}
 	return d
+}
+
+// comes reports whether what a decision asks for, or waits for, will happen.
+func (w *world) comes(d strategy.Decision) bool {
+	open := len(w.asked) > 0
+	for _, c := range d.Changes {
+		i := slices.IndexFunc(w.snap.Targets, func(t strategy.Target) bool { return t.Name == c.Target })
+		t := w.snap.Targets[i]
+		open = open || c.Kind == strategy.Install && !t.Installed || c.Kind == strategy.SetWeight && t.Observed != c.Weight
+	}
+	for _, t := range w.snap.Targets {
+		open = open || t.Desired != t.Observed || !t.Ready
+	}
+	checking := slices.ContainsFunc(w.snap.Verifications, func(v strategy.Answer) bool {
+		return v.Name == d.Wait.Verification && v.Value != strategy.Yes && v.Value != strategy.No
+	})
+	return d.Wait.Until.After(w.snap.Now) ||
+		d.Wait.Ready && open ||
+		d.Wait.Verification != "" && checking ||
+		d.Wait.Verdict && w.snap.Harm.Value != strategy.NoAnalysis ||
+		d.Wait.Approval != "" && offered(&w.snap, d.Wait.Approval) && w.snap.Approval(d.Wait.Approval) != strategy.Yes
 }
 
 // apply does what the core does with a decision: stamp the step, drop what is so
@@ -171,7 +205,7 @@ func (w *world) guard(t *strategy.Target, to target.Weight) {
 			w.t.Fatalf("%s raised to %s without approval %q", t.Name, to, name)
 		}
 	}
-	if w.snap.FirstDeployment || to == t.Observed || t.Stable == "" {
+	if w.snap.FirstDeployment || w.leftover || to == t.Observed || t.Stable == "" {
 		return
 	}
 	if since, ok := w.seen[t.Observed]; t.Observed > 0 && (!ok || w.snap.Now.Sub(since) < w.bake) {
