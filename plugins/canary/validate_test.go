@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -11,19 +12,15 @@ import (
 	"github.com/runner-pipelines/runner/sdk/target"
 )
 
-// problems lists the errors joined in err, each as "path: summary: detail".
-func problems(err error) []string {
-	switch e := err.(type) {
-	case nil:
+// problems lists the diagnostics of err, each as "path: summary: detail".
+func problems(err error) (out []string) {
+	if err == nil {
 		return nil
-	case interface{ Unwrap() []error }:
-		var out []string
-		for _, one := range e.Unwrap() {
-			out = append(out, problems(one)...)
-		}
-		return out
 	}
-	return []string{diag.Of(err).Error()}
+	for _, d := range diag.Of(err).Diagnostics {
+		out = append(out, fmt.Sprintf("%s: %s: %s", d.Path, d.Summary, d.Detail))
+	}
+	return out
 }
 
 func TestValidate(t *testing.T) {
