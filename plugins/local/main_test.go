@@ -15,6 +15,9 @@ func TestMain(m *testing.M) {
 		if os.Args[1] == testServiceArg {
 			os.Exit(testService(os.Args[2:]))
 		}
+		if os.Args[1] == testInstallerArg {
+			os.Exit(testInstaller(os.Args[2]))
+		}
 		if c, ok := commands()[os.Args[1]]; ok {
 			os.Exit(c.Run(os.Args[2:]))
 		}
@@ -31,6 +34,8 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(root)
 	os.Setenv("RUNNER_LOCAL_DIR", root)
+	// A program built to detect races waits a second before it exits.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	code := m.Run()
 	if left, err := service.List(root); err != nil || len(left) > 0 {
 		fmt.Fprintln(os.Stderr, "services are left behind:", left, err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
@@ -131,9 +132,13 @@ func (r *release) RoundTrip(req *http.Request) (*http.Response, error) {
 		body.ReadCloser = http.NoBody
 	}
 	err := errNoReplica
+	sent := atomic.Bool{}
+	// The transport itself asks a replica again that closed a connection it had
+	// kept; what is sent once may be what kills replicas.
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	first := int(r.turn.Add(1))
 	for i := range min(len(replicas), 4) {
-		out := req.WithContext(req.Context())
+		out := req.WithContext(ctx)
 		u := *req.URL
 		u.Host = replicas[(first+i)%len(replicas)]
 		out.URL = &u
@@ -145,7 +150,7 @@ func (r *release) RoundTrip(req *http.Request) (*http.Response, error) {
 			return res, nil
 		}
 		var dial *net.OpError
-		if !errors.As(err, &dial) || dial.Op != "dial" || body.read.Load() || req.Context().Err() != nil {
+		if !errors.As(err, &dial) || dial.Op != "dial" || sent.Load() || body.read.Load() || req.Context().Err() != nil {
 			break
 		}
 	}

@@ -168,13 +168,15 @@ func (k *Keeper) tell(f *frontEnd, over <-chan struct{}) {
 		quit := f.quitting
 		t, files, err := k.table(f)
 		k.mu.Unlock()
-		if quit {
-			err = f.conn.Send(link.Order{Quit: true})
-		} else if err == nil {
+		if err == nil && !quit {
 			err = f.conn.Send(link.Order{Table: t}, files...)
 		}
 		for _, file := range files {
 			file.Close()
+		}
+		if quit {
+			_ = f.conn.Send(link.Order{Quit: true})
+			return
 		}
 		if err != nil {
 			k.log.Error("front not told", "err", err)

@@ -19,6 +19,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -86,6 +87,13 @@ func Run(dir service.Dir, adopt *os.File, log *slog.Logger) error {
 		return err
 	}
 	k.revive()
+	if first == nil {
+		// The ports are open already: clients wait for a moment instead of
+		// being told that nobody is ready.
+		ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
+		_ = k.await(ctx, func() bool { return !slices.ContainsFunc(k.state.Releases, notYet) })
+		cancel()
+	}
 	frontGone := make(chan struct{})
 	go func() {
 		defer close(frontGone)
@@ -158,7 +166,10 @@ func (k *Keeper) takeOver(adopt *os.File) (*frontEnd, error) {
 func (k *Keeper) revive() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, rel := range k.state.Clone().Releases {
+	for _, rel := range k.state.Releases {
+		for _, rep := range rel.Replicas {
+			rep.Ready = rep.Ready && rep.Proc.Alive()
+		}
 		if rel.Installed {
 			k.run(rel)
 			continue
@@ -168,11 +179,15 @@ func (k *Keeper) revive() {
 		r := &running{id: rel.ID, spec: rel.Spec, cancel: func() {}, retiring: true}
 		k.live[rel.ID] = r
 		for _, rep := range rel.Replicas {
-			r.replicas.Go(func() { proc.Stop(rep.Proc, rel.Spec.Grace) })
+			id := rep.Proc
+			r.replicas.Go(func() { proc.Stop(id, r.spec.Grace) })
 		}
 		go k.clear(r, 0)
 	}
 }
+
+// notYet reports whether a release has traffic but nothing to answer it.
+func notYet(rel *service.Release) bool { return rel.Weight > 0 && rel.Ready() == 0 }
 
 // stop ends the front, then the replicas.
 func (k *Keeper) stop(frontGone <-chan struct{}) {
