@@ -29,22 +29,33 @@ const loopback = "127.0.0.1"
 func (k *Keeper) bindAll() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.bind(link.MetricsSocket, loopback, &k.state.MetricsPort); err != nil {
+	if err := k.bindAgain(link.MetricsSocket, loopback, &k.state.MetricsPort); err != nil {
 		return err
 	}
 	if k.state.Port != 0 {
-		if err := k.bind(link.PublicSocket, k.state.Host, &k.state.Port); err != nil {
+		if err := k.bindAgain(link.PublicSocket, k.state.Host, &k.state.Port); err != nil {
 			return err
 		}
 	}
 	for _, rel := range k.state.Releases {
 		if rel.Installed {
-			if err := k.bind(link.ReleaseSocket(rel.ID), loopback, &rel.Port); err != nil {
+			if err := k.bindAgain(link.ReleaseSocket(rel.ID), loopback, &rel.Port); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// bindAgain gives a process that had the port, and is just ending, a second.
+func (k *Keeper) bindAgain(name, host string, port *int) error {
+	for try := 0; ; try++ {
+		err := k.bind(name, host, port)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == 20 {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // bind opens a socket at the port, or at one that it chooses when that is 0.
@@ -57,14 +68,7 @@ func (k *Keeper) bind(name, host string, port *int) error {
 	if *port == 0 {
 		ln, *port, err = choosePort(host, k.state)
 	} else {
-		// What held it may just be ending.
-		for try := 0; ; try++ {
-			ln, err = listen(host, *port)
-			if err == nil || !errors.Is(err, syscall.EADDRINUSE) || try == 20 {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
+		ln, err = listen(host, *port)
 	}
 	if err != nil {
 		return err

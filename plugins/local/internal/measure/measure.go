@@ -56,7 +56,9 @@ type Release struct {
 	abandoned int64
 	latency   [buckets]int64
 	seconds   float64
-	history   []grain
+	// history from old on is within Memory.
+	history []grain
+	old     int
 }
 
 // grain is what ended within one Grain.
@@ -117,14 +119,13 @@ func (r *Release) current() *grain {
 	if n := len(r.history); n > 0 && r.history[n-1].start == at {
 		return &r.history[n-1]
 	}
-	oldest := at - int64(Memory/Grain)
-	drop := 0
-	for drop < len(r.history) && r.history[drop].start < oldest {
-		drop++
+	for r.old < len(r.history) && r.history[r.old].start < at-int64(Memory/Grain) {
+		r.old++
 	}
 	// Moving what is left now and then costs less than it saves.
-	if drop > 64 && drop >= len(r.history)/8 || drop == len(r.history) {
-		r.history = r.history[:copy(r.history, r.history[drop:])]
+	if r.old > 64 && r.old >= len(r.history)/8 || r.old == len(r.history) {
+		r.history = r.history[:copy(r.history, r.history[r.old:])]
+		r.old = 0
 	}
 	r.history = append(r.history, grain{start: at})
 	return &r.history[len(r.history)-1]
@@ -152,10 +153,12 @@ func (r *Release) Window(from, to time.Time) Window {
 	w := Window{Bounds: Bounds, Counts: make([]int64, buckets), Since: r.since, Complete: to}
 	if now := grains(r.now()); now < end {
 		end = now
-		w.Complete = time.Unix(0, now*int64(Grain))
+		if w.Complete = time.Unix(0, now*int64(Grain)); w.Complete.Before(from) {
+			w.Complete = from
+		}
 	}
-	for i := range r.history {
-		g := &r.history[i]
+	for i := range r.history[r.old:] {
+		g := &r.history[r.old+i]
 		if g.start < first || g.start >= end {
 			continue
 		}
