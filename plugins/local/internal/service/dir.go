@@ -1,6 +1,7 @@
 package service
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,8 +60,16 @@ func (d Dir) Create() error {
 
 // Remove takes the folder away with all that is in it.
 func (d Dir) Remove() error {
-	// Without its state a service is gone, whatever else is left.
-	return errors.Join(os.RemoveAll(filepath.Join(string(d), stateFile)), os.RemoveAll(string(d)))
+	// Without its state a service is gone, whatever else is left. Under another
+	// name nobody who waits for the lock can put a file into it meanwhile.
+	if err := os.RemoveAll(filepath.Join(string(d), stateFile)); err != nil {
+		return err
+	}
+	away := At(filepath.Dir(string(d)), ".removed-"+rand.Text())
+	if err := os.Rename(string(d), string(away)); err != nil {
+		return err
+	}
+	return os.RemoveAll(string(away))
 }
 
 // Load reads the state. It fails with fs.ErrNotExist when there is none.
