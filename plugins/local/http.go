@@ -98,7 +98,7 @@ func (h *HTTP) Validate() error {
 	}
 	if h.Successes < 1 {
 		bad(value.Names("successes"), "Invalid number", "at least one answer must be as expected")
-	} else if pauses := float64(h.Successes-1) * float64(h.Interval); pauses > float64(h.Deadline) {
+	} else if pauses := float64(h.Successes-1) * float64(h.Interval); h.Deadline >= 0 && pauses > float64(h.Deadline) {
 		bad(value.Names("successes"), "Deadline too short", "%d answers at an interval of %v do not fit into the deadline of %v", h.Successes, h.Interval, h.Deadline)
 	}
 	if e := h.Expect; e != nil {
