@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/value"
 )
@@ -71,6 +70,16 @@ func (d *decoder) wrong(want string, got any) {
 	d.add("Wrong type of value", "Here %s is needed, not %s.", want, describe(got))
 }
 
+func (d *decoder) unsupported(name string) {
+	d.add("Unsupported attribute", "There is no attribute or block named %q here.", name)
+}
+
+func (d *decoder) missing(name string) {
+	d.add("Missing attribute", "The attribute %q must be given.", name)
+}
+
+func (d *decoder) nullElement() { d.add("Missing value", "An element must not be null.") }
+
 func (d *decoder) isUnknown() bool {
 	return slices.ContainsFunc(d.unknown, func(u value.Path) bool { return d.at.HasPrefix(u) })
 }
@@ -89,7 +98,7 @@ func (d *decoder) body(p *plan, tree any, into reflect.Value) {
 	for _, name := range slices.Sorted(maps.Keys(obj)) {
 		if _, known := p.byName[name]; !known {
 			d.enter(value.Name(name))
-			d.add("Unsupported attribute", "There is no attribute or block named %q here.", name)
+			d.unsupported(name)
 			d.leave()
 		}
 	}
@@ -111,7 +120,7 @@ func (d *decoder) field(f *field, tree any, into reflect.Value) {
 		into.SetZero()
 	case tree == nil:
 		if f.role == roleLabel || f.attr.Required {
-			d.add("Missing attribute", "The attribute %q must be given.", f.name)
+			d.missing(f.name)
 		}
 	default:
 		into.SetZero()
@@ -270,22 +279,18 @@ func (d *decoder) text(tree any, into reflect.Value) {
 }
 
 func (d *decoder) artifact(tree any, into reflect.Value) {
-	obj, ok := tree.(map[string]any)
-	if !ok {
-		d.wrong("an artifact", tree)
+	c := checker{decoder{at: d.at, unknown: d.unknown}}
+	if c.artifactValue(tree); len(c.diags) > 0 {
+		d.diags = append(d.diags, c.diags...)
 		return
 	}
-	b, err := json.Marshal(obj)
+	b, err := json.Marshal(tree)
+	if err == nil {
+		err = json.Unmarshal(b, into.Addr().Interface())
+	}
 	if err != nil {
-		d.add("Invalid value", "%v.", err)
-		return
+		d.add("Invalid value", "%s.", sentence(err.Error()))
 	}
-	var a call.Artifact
-	if err := json.Unmarshal(b, &a); err != nil {
-		d.wrong("an artifact", tree)
-		return
-	}
-	into.Set(reflect.ValueOf(a))
 }
 
 func (d *decoder) number(tree any, into reflect.Value) {
@@ -379,7 +384,7 @@ func (d *decoder) mapping(tree any, into reflect.Value) {
 // element reads one element of a list or map. Only a pointer or any can be null.
 func (d *decoder) element(tree any, into reflect.Value) {
 	if tree == nil && into.Kind() != reflect.Pointer && into.Kind() != reflect.Interface && !d.isUnknown() {
-		d.add("Missing value", "An element must not be null.")
+		d.nullElement()
 		return
 	}
 	d.value(tree, into)

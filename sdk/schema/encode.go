@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 	"time"
@@ -260,8 +262,8 @@ func parseJSON(b []byte) (any, error) {
 	if err := d.Decode(&tree); err != nil {
 		return nil, err
 	}
-	if d.More() {
-		return nil, fmt.Errorf("more than one JSON value")
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("there is something after the JSON value")
 	}
 	return tree, nil
 }
