@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,8 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/plugins/local/internal/output"
-	"github.com/runner-pipelines/runner/plugins/local/internal/proc"
 	"github.com/runner-pipelines/runner/sdk/action"
+	"github.com/runner-pipelines/runner/sdk/child"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/schema"
 	"github.com/runner-pipelines/runner/sdk/value"
@@ -28,8 +27,6 @@ const (
 	maxStdout = 64 << 10
 	// failureLines of a failed command stand in its diagnostic.
 	failureLines = 10
-	// stragglers is how long the output of a command that has ended is still read.
-	stragglers = time.Second
 )
 
 // Exec is the body of a stage that uses "local_exec".
@@ -86,11 +83,6 @@ func (e *Exec) Run(ctx context.Context, req *action.Request) (action.Result, err
 	if err := ctx.Err(); err != nil {
 		return action.Result{}, diag.WithEffect(diag.None, diag.New("Command cancelled", "the command was not started: %w", err))
 	}
-	cmd := &exec.Cmd{Path: p.path, Args: p.args, Dir: p.dir, Env: p.env, WaitDelay: stragglers}
-	if e.Stdin != nil {
-		cmd.Stdin = strings.NewReader(*e.Stdin)
-	}
-
 	stdout := &output.Tail{Limit: maxStdout}
 	recent := &output.Tail{Limit: 16 << 10}
 	var mu sync.Mutex
@@ -103,27 +95,19 @@ func (e *Exec) Run(ctx context.Context, req *action.Request) (action.Result, err
 		}}
 	}
 	outLines, errLines := lines("stdout"), lines("stderr")
-	out, err := newPump(io.MultiWriter(stdout, outLines))
-	if err != nil {
-		return action.Result{}, diag.Retryable(diag.New("Command not started", "%w", err))
+	cmd := exec.CommandContext(ctx, p.path)
+	cmd.Args, cmd.Dir, cmd.Env = p.args, p.dir, p.env
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(stdout, outLines), errLines
+	// Also how long the output of a command that has ended is still read.
+	cmd.WaitDelay = max(e.Grace, time.Millisecond)
+	if e.Stdin != nil {
+		cmd.Stdin = strings.NewReader(*e.Stdin)
 	}
-	errs, err := newPump(errLines)
+	running, err := child.Start(cmd)
 	if err != nil {
-		out.abandon()
-		return action.Result{}, diag.Retryable(diag.New("Command not started", "%w", err))
-	}
-	cmd.Stdout, cmd.Stderr = out.in, errs.in
-
-	release, err := proc.Start(cmd)
-	if err != nil {
-		out.abandon()
-		errs.abandon()
 		return action.Result{}, atNone("command", "Program cannot be started", err)
 	}
-	out.start()
-	errs.start()
-	err = waitGroup(ctx, cmd, e.Grace, out, errs)
-	release()
+	err = running.Wait()
 	outLines.Close()
 	errLines.Close()
 
@@ -146,45 +130,10 @@ func (e *Exec) Run(ctx context.Context, req *action.Request) (action.Result, err
 	return action.Result{Outputs: outputs}, nil
 }
 
-// waitGroup waits for the command and for the end of its output, and leaves
-// nothing of its group behind.
-func waitGroup(ctx context.Context, cmd *exec.Cmd, grace time.Duration, pumps ...*pump) error {
-	id, idErr := proc.Identify(cmd.Process.Pid)
-	if idErr != nil {
-		id = proc.ID{PID: cmd.Process.Pid}
-	}
-	ended := make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case <-ctx.Done():
-			proc.Stop(id, grace)
-		case <-ended:
-		}
-	}()
-	err := cmd.Wait()
-	// What is still on its way, such as from a process substitution, may arrive.
-	late := time.Now().Add(stragglers)
-	for _, p := range pumps {
-		p.wait(late)
-	}
-	close(ended)
-	<-stopped
-	proc.Stop(id, 0)
-	late = time.Now().Add(stragglers)
-	for _, p := range pumps {
-		if !p.wait(late) {
-			p.cutOff()
-		}
-	}
-	return err
-}
-
 func exitCode(err error) (int64, error) {
 	exit := (*exec.ExitError)(nil)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+	case err == nil:
 		return 0, nil
 	case errors.As(err, &exit):
 		return int64(exit.ExitCode()), nil
@@ -217,53 +166,4 @@ func document(text []byte, req *action.Request) json.RawMessage {
 		return nil
 	}
 	return text
-}
-
-// pump copies what a child writes into a pipe.
-type pump struct {
-	in, out *os.File
-	to      io.Writer
-	done    chan struct{}
-}
-
-func newPump(to io.Writer) (*pump, error) {
-	out, in, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	return &pump{in: in, out: out, to: to, done: make(chan struct{})}, nil
-}
-
-// start is called when the child has its end.
-func (p *pump) start() {
-	p.in.Close()
-	go func() {
-		defer close(p.done)
-		_, _ = io.Copy(p.to, p.out)
-		p.out.Close()
-	}()
-}
-
-// abandon is called instead of start when there is no child.
-func (p *pump) abandon() {
-	p.in.Close()
-	p.out.Close()
-}
-
-// wait reports whether everything was copied before the time.
-func (p *pump) wait(late time.Time) bool {
-	select {
-	case <-p.done:
-		return true
-	case <-time.After(time.Until(late)):
-		return false
-	}
-}
-
-// cutOff stops reading from a child that left the group and holds its end open.
-func (p *pump) cutOff() {
-	if p.out.SetReadDeadline(time.Now()) != nil {
-		p.out.Close()
-	}
-	<-p.done
 }

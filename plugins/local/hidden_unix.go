@@ -11,7 +11,6 @@ import (
 	"github.com/runner-pipelines/runner/plugins/local/internal/control"
 	"github.com/runner-pipelines/runner/plugins/local/internal/front"
 	"github.com/runner-pipelines/runner/plugins/local/internal/keeper"
-	"github.com/runner-pipelines/runner/plugins/local/internal/proc"
 	"github.com/runner-pipelines/runner/plugins/local/internal/service"
 	"github.com/runner-pipelines/runner/sdk"
 )
@@ -23,10 +22,6 @@ const inherited = 3
 func addHidden(all map[string]sdk.Command) {
 	all["proxy"] = sdk.Command{Run: runKeeper}
 	all["front"] = sdk.Command{Run: runFront}
-	all[proc.GuardCommand] = sdk.Command{Run: func([]string) int {
-		proc.RunGuard(os.Stdin)
-		return exitOK
-	}}
 }
 
 func runKeeper(args []string) int {

@@ -2,6 +2,5 @@ package main
 
 import "github.com/runner-pipelines/runner/sdk"
 
-// addHidden adds nothing: services cannot be kept on this system, and commands
-// are bound to the plugin by the system itself.
+// addHidden adds nothing: services cannot be kept on this system.
 func addHidden(map[string]sdk.Command) {}

@@ -78,12 +78,12 @@ func reason(err error) error {
 }
 
 // childEnv is the environment of a child: ours, which the host gave us by
-// consent, without what only concerns host and plugin, and then extra.
+// consent, and then extra. It is sorted by name.
 func childEnv(own []string, extra map[string]string) []string {
 	merged := map[string]string{}
 	for _, entry := range own {
 		name, val, ok := strings.Cut(entry, "=")
-		if ok && name != "" && !handshake(name) {
+		if ok && name != "" {
 			merged[name] = val
 		}
 	}
@@ -93,11 +93,6 @@ func childEnv(own []string, extra map[string]string) []string {
 		env = append(env, name+"="+merged[name])
 	}
 	return env
-}
-
-// handshake reports whether the variable belongs to the talk of host and plugin.
-func handshake(name string) bool {
-	return strings.HasPrefix(name, "PLUGIN_") || strings.HasPrefix(name, "RUNNER_PLUGIN") || name == "RUNNER_LIFELINE_FD"
 }
 
 func lookup(env []string, name string) string {

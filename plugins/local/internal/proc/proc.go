@@ -1,9 +1,9 @@
-// Package proc starts programs in process groups of their own, names processes
-// so that a number used again is noticed, and ends them with all they started.
+// Package proc starts programs that outlive the one that started them, names
+// processes so that a number used again is noticed, and ends them with all they
+// started.
 //
-// Three lives are told apart: Start makes a program that dies with this one,
-// StartDetached one that outlives it, and StartGroup one that is simply led by
-// itself, for a caller that looks after it.
+// A program that must die with the plugin is started with package child of the
+// SDK instead.
 package proc
 
 import (

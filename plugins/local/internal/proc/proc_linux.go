@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,41 +85,4 @@ func selfPath() string {
 		return path
 	}
 	return os.Args[0]
-}
-
-// spawner starts bound children from one thread that never ends: the kernel
-// sends the parent-death signal when the thread that forked ends, and a
-// goroutine that ends while locked takes its thread along.
-var spawner = sync.OnceValue(func() chan<- func() {
-	work := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for f := range work {
-			f()
-		}
-	}()
-	return work
-})
-
-// startBound lets the kernel kill the leader when this program dies; the rest
-// of its group is the guard's.
-func startBound(cmd *exec.Cmd) error {
-	attr(cmd).Pdeathsig = syscall.SIGKILL
-	done := make(chan error)
-	spawner() <- func() { done <- cmd.Start() }
-	return <-done
-}
-
-// keepFilesHere marks every open file to be closed in programs started from now
-// on, those too that whoever started us left open.
-func keepFilesHere() {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-		}
-	}
 }

@@ -4,7 +4,6 @@ package proc
 
 import (
 	"os"
-	"os/exec"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,15 +17,4 @@ func selfPath() string {
 		return path
 	}
 	return os.Args[0]
-}
-
-// startBound has nothing to add: there is no parent-death signal here, so the
-// guard alone looks after the group.
-func startBound(cmd *exec.Cmd) error { return cmd.Start() }
-
-// keepFilesHere marks the files to be closed that whoever started us left open.
-func keepFilesHere() {
-	for fd := 3; fd < 256; fd++ {
-		unix.CloseOnExec(fd)
-	}
 }

@@ -31,5 +31,10 @@ func killGroup(pgid int) {
 	_ = syscall.Kill(-pgid, syscall.SIGKILL)
 }
 
-// guardNeeded: a group that lost its owner runs on.
-const guardNeeded = true
+// keepFilesHere marks the files to be closed in programs started from now on
+// that whoever started us left open.
+func keepFilesHere() {
+	for fd := 3; fd < 256; fd++ {
+		syscall.CloseOnExec(fd)
+	}
+}

@@ -5,58 +5,17 @@ package proc
 import (
 	"bufio"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain makes the test binary the guard, and the owner that a test kills.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case GuardCommand:
-			RunGuard(os.Stdin)
-			return
-		case "owner":
-			owner()
-			return
-		}
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	os.Exit(m.Run())
-}
-
 // family is a shell that starts another process in its group and tells its number.
 func family(extra string) *exec.Cmd {
 	return exec.Command("/bin/sh", "-c", extra+`sleep 300 & echo $!; wait`)
-}
-
-// owner starts two families the way an action does, tells who they are, and hangs.
-func owner() {
-	for range 2 {
-		cmd := family("")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			panic(err)
-		}
-		if _, err := Start(cmd); err != nil {
-			panic(err)
-		}
-		child, err := bufio.NewReader(out).ReadString('\n')
-		if err != nil {
-			panic(err)
-		}
-		fmt.Println(cmd.Process.Pid, strings.TrimSpace(child))
-	}
-	fmt.Println("ready")
-	select {}
 }
 
 func identify(t *testing.T, pid int) ID {
@@ -66,17 +25,6 @@ func identify(t *testing.T, pid int) ID {
 		t.Fatalf("process %d: %v", pid, err)
 	}
 	return id
-}
-
-func waitGone(t *testing.T, ids ...ID) {
-	t.Helper()
-	began := time.Now()
-	for _, id := range ids {
-		if !waitUntil(10*time.Second, func() bool { return !id.Alive() }) {
-			t.Errorf("process %d is still there", id.PID)
-		}
-	}
-	t.Logf("gone after %v", time.Since(began).Round(time.Millisecond))
 }
 
 // startFamily returns the ids of parent and child.
@@ -179,94 +127,4 @@ func TestStopLeavesStrangersAlone(t *testing.T) {
 	Stop(ID{PID: 0}, 0)
 	Stop(ID{PID: 1}, 0)
 	Stop(ID{PID: -1}, 0)
-}
-
-// TestBoundGroupsDieWithTheirOwner kills the process that started groups: they go
-// too, with those of their members that the system would not take along.
-func TestBoundGroupsDieWithTheirOwner(t *testing.T) {
-	cmd := Self("owner")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := StartGroup(cmd); err != nil {
-		t.Fatal(err)
-	}
-	var ids []ID
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "ready" {
-		var parent, child int
-		if _, err := fmt.Sscan(lines.Text(), &parent, &child); err != nil {
-			t.Fatalf("%q: %v", lines.Text(), err)
-		}
-		ids = append(ids, identify(t, parent), identify(t, child))
-	}
-	if len(ids) != 4 {
-		t.Fatalf("%d processes were started, want 4", len(ids))
-	}
-	// As the host does: the whole group, which the guard must not be in.
-	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	waitGone(t, ids...)
-}
-
-// TestStartFromDyingThreads starts children from goroutines whose threads end
-// with them: the kernel takes that for the parent's death unless care is taken.
-func TestStartFromDyingThreads(t *testing.T) {
-	var started []*exec.Cmd
-	for range 20 {
-		cmd := exec.Command("/bin/sh", "-c", "read x; exit 3")
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
-		done := make(chan error)
-		go func() {
-			runtime.LockOSThread() // and never unlocked
-			release, err := Start(cmd)
-			if err == nil {
-				defer release()
-			}
-			done <- err
-		}()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		started = append(started, cmd)
-		if _, err := io.WriteString(in, "go\n"); err != nil {
-			t.Errorf("the child is gone: %v", err)
-		}
-	}
-	for _, cmd := range started {
-		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {
-			t.Errorf("the child ended with %v", err)
-		}
-	}
-}
-
-// TestReleasedGroupsAreForgotten: a number that is used again must not be killed
-// by a guard that still remembers it.
-func TestReleasedGroupsAreForgotten(t *testing.T) {
-	in, write := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		RunGuard(in)
-		close(done)
-	}()
-	_, kept, keptChild := startFamily(t, "")
-	_, left, leftChild := startFamily(t, "")
-	fmt.Fprintf(write, "+ %d %s\n+ %d %s\n", kept.PID, kept.Started, left.PID, left.Started)
-	fmt.Fprintf(write, "- %d %s\nnonsense\n", kept.PID, kept.Started)
-	write.Close()
-	<-done
-	if !kept.Alive() || !keptChild.Alive() {
-		t.Error("a group that was released was killed")
-	}
-	if left.Alive() || leftChild.Alive() {
-		t.Error("a group that was left behind still runs")
-	}
 }

@@ -4,82 +4,26 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
 
-// jobs holds, by process number, the job object that a group is here.
-var jobs struct {
-	sync.Mutex
-	byPID map[int]windows.Handle
-}
+// Services cannot be kept on this system; what is here lets the rest of the
+// program tell whether a process runs.
 
-func setGroup(cmd *exec.Cmd) {
-	attr(cmd).CreationFlags |= windows.CREATE_NEW_PROCESS_GROUP
-}
+func setGroup(*exec.Cmd) {}
 
 func setSession(cmd *exec.Cmd) {
-	attr(cmd).CreationFlags |= windows.CREATE_NEW_PROCESS_GROUP | windows.DETACHED_PROCESS
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP | windows.DETACHED_PROCESS}
 }
 
-func attr(cmd *exec.Cmd) *syscall.SysProcAttr {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	return cmd.SysProcAttr
-}
-
-// startBound puts the child into a job that the system ends with the last
-// handle to it, which this program holds.
-func startBound(cmd *exec.Cmd) error {
-	job, err := windows.CreateJobObject(nil, nil)
-	if err != nil {
-		return fmt.Errorf("job object: %w", err)
-	}
-	limits := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{}
-	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
-	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
-		uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits))); err != nil {
-		windows.CloseHandle(job)
-		return fmt.Errorf("job object: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		windows.CloseHandle(job)
-		return err
-	}
-	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(cmd.Process.Pid))
-	if err == nil {
-		err = windows.AssignProcessToJobObject(job, process)
-		windows.CloseHandle(process)
-	}
-	if err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		windows.CloseHandle(job)
-		return fmt.Errorf("job object: %w", err)
-	}
-	jobs.Lock()
-	defer jobs.Unlock()
-	if jobs.byPID == nil {
-		jobs.byPID = map[int]windows.Handle{}
-	}
-	jobs.byPID[cmd.Process.Pid] = job
-	return nil
-}
-
-// terminateGroup: there is no polite way that reaches a whole group.
+// terminateGroup: there is no polite way.
 func terminateGroup(int) bool { return false }
 
 func killGroup(pid int) {
-	jobs.Lock()
-	defer jobs.Unlock()
-	if job, ok := jobs.byPID[pid]; ok {
-		_ = windows.TerminateJobObject(job, 1)
-		windows.CloseHandle(job)
-		delete(jobs.byPID, pid)
+	if p, err := os.FindProcess(pid); err == nil {
+		_ = p.Kill()
 	}
 }
 
@@ -113,6 +57,3 @@ func selfPath() string {
 
 // keepFilesHere has nothing to do: handles are inherited only where named.
 func keepFilesHere() {}
-
-// guardNeeded: the job object does it.
-const guardNeeded = false
