@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,11 @@ func explain(diags hcl.Diagnostics, variables map[string]cty.Value) hcl.Diagnost
 
 // explainOne adds what the evaluator does not say: which names there are.
 func explainOne(d *hcl.Diagnostic) {
+	if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok {
+		if told, ok := errors.AsType[*lang.Problem](call.FunctionCallError()); ok {
+			d.Summary, d.Detail = told.Summary, told.Detail
+		}
+	}
 	switch d.Summary {
 	case "Unsupported attribute", "Missing map element":
 		d.Summary = "Unknown attribute"

@@ -195,7 +195,7 @@ func convertVariable(v *config.Variable, given cty.Value, at hcl.Range) (cty.Val
 	switch {
 	case err != nil:
 		diag = diagnostics.Error(at, "Wrong type", "The variable %q is of type %s, and this value is not: %s.",
-			v.Name, typeexpr.TypeString(v.Type.Type.WithoutOptionalAttributesDeep()), conversionError(err))
+			v.Name, typeexpr.TypeString(v.Type.Type.WithoutOptionalAttributesDeep()), lang.ConversionError(err))
 	case out.IsNull() && !v.Nullable:
 		diag = diagnostics.Error(at, "Null value", "The variable %q is declared with nullable = false, so null is no value for it.", v.Name)
 	default:
@@ -205,29 +205,6 @@ func convertVariable(v *config.Variable, given cty.Value, at hcl.Range) (cty.Val
 		diag.Extra = diagnostics.Extra{Hidden: true}
 	}
 	return cty.DynamicVal, diag
-}
-
-// conversionError tells the place inside the value, where there is one.
-func conversionError(err error) string {
-	pathErr, ok := err.(cty.PathError)
-	if !ok || len(pathErr.Path) == 0 {
-		return err.Error()
-	}
-	text := ""
-	for _, step := range pathErr.Path {
-		switch s := step.(type) {
-		case cty.GetAttrStep:
-			text += "." + s.Name
-		case cty.IndexStep:
-			switch {
-			case s.Key.Type() == cty.Number && s.Key.IsKnown():
-				text += "[" + s.Key.AsBigFloat().Text('f', -1) + "]"
-			case s.Key.Type() == cty.String && s.Key.IsKnown():
-				text += `["` + s.Key.AsString() + `"]`
-			}
-		}
-	}
-	return "at " + text + ", " + err.Error()
 }
 
 // expand makes the instances of a module's stages and calls.
@@ -255,7 +232,7 @@ func (s *Scope) expand(m *module) hcl.Diagnostics {
 	for _, call := range m.config.Calls {
 		cfg := s.pipeline.Modules[call.Path]
 		if _, double := m.children[call.Name]; double || cfg == nil {
-			continue
+			continue // reported by package config
 		}
 		elements, moreDiags := s.elements(m, call.ForEach)
 		diags = append(diags, moreDiags...)

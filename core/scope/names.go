@@ -144,7 +144,7 @@ func (in *inputs) addFacts(root string, r ref) {
 		v = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.pipeline.Name)})
 	case "run":
 		if in.c.static {
-			in.fail(notYet(r, "The run"))
+			in.fail(notYet(r, r.text(2)))
 			return
 		}
 		in.use(result{dynamic: "run"})
@@ -291,6 +291,10 @@ func unknownStage(r ref, m *module, name string) *hcl.Diagnostic {
 func (in *inputs) addModule(r ref, name string) {
 	m := in.c.module
 	instances, ok := m.children[name]
+	if call := m.call(name); !ok && call != nil {
+		in.pick("module", name, cty.DynamicVal) // package config says what is wrong with it
+		return
+	}
 	if !ok {
 		names := make([]string, len(m.config.Calls))
 		for i, c := range m.config.Calls {
