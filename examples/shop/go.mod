@@ -2,7 +2,10 @@ module github.com/runner-pipelines/runner/examples/shop
 
 go 1.26
 
-require github.com/tsenart/vegeta/v12 v12.13.0
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/tsenart/vegeta/v12 v12.13.0
+)
 
 require (
 	github.com/influxdata/tdigest v0.0.1 // indirect

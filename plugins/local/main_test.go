@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/runner-pipelines/runner/plugins/local/internal/service"
+	"github.com/runner-pipelines/runner/sdk"
 )
 
 // TestMain makes the test binary everything that the tests start: the service
@@ -21,6 +22,9 @@ func TestMain(m *testing.M) {
 		if c, ok := commands()[os.Args[1]]; ok {
 			os.Exit(c.Run(os.Args[2:]))
 		}
+	}
+	if os.Getenv("RUNNER_PLUGIN_COOKIE") != "" || os.Getenv("RUNNER_GUARD") != "" {
+		sdk.Serve(plugin())
 	}
 	os.Exit(run(m))
 }

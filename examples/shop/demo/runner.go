@@ -126,25 +126,72 @@ func (r *Runner) command(ctx context.Context, args ...string) *exec.Cmd {
 func read(lines io.Reader, tell func(Event)) error {
 	scan := bufio.NewScanner(lines)
 	scan.Buffer(nil, 1<<20)
+	commands := map[int64]command{}
 	for scan.Scan() {
-		var line struct {
+		var l struct {
 			Time time.Time       `json:"time"`
 			Type string          `json:"type"`
 			Data json.RawMessage `json:"data"`
 		}
-		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
-			return fmt.Errorf("line of the event stream: %w: %s", err, scan.Bytes())
+		err := json.Unmarshal(scan.Bytes(), &l)
+		if err == nil {
+			err = understand(l.Type, l.Time, l.Data, commands, tell)
 		}
-		if e, ok := event(line.Type, line.Data); ok {
-			e.Time = line.Time
-			tell(e)
+		if err != nil {
+			return fmt.Errorf("line of the event stream: %w: %s", err, scan.Bytes())
 		}
 	}
 	return scan.Err()
 }
 
-func event(kind string, data json.RawMessage) (e Event, ok bool) {
-	return Event{}, false
+// command is what runner asked a plugin to do.
+type command struct {
+	ID   int64  `json:"id"`
+	Kind string `json:"kind"`
+	// Weight is in thousandths of a percent.
+	Weight int64 `json:"weight"`
+	// Back: the command gives the traffic back to the stable release.
+	Back bool `json:"back"`
+}
+
+// understand reads one line. Commands are kept until their end is told.
+func understand(kind string, at time.Time, data json.RawMessage, commands map[int64]command, tell func(Event)) error {
+	switch kind {
+	case "command.issued":
+		var c command
+		err := json.Unmarshal(data, &c)
+		commands[c.ID] = c
+		return err
+	case "command.succeeded":
+		var end struct {
+			Command int64 `json:"command"`
+		}
+		if err := json.Unmarshal(data, &end); err != nil {
+			return err
+		}
+		c := commands[end.Command]
+		if c.Kind != "set_weight" {
+			return nil
+		}
+		weight := strconv.FormatFloat(float64(c.Weight)/1000, 'f', -1, 64) + "%"
+		if c.Back {
+			weight = "0%"
+		}
+		tell(Event{Kind: WeightSet, Time: at, Weight: weight})
+	case "verdict.reached":
+		var v struct {
+			Harm struct {
+				Value, Why string
+			} `json:"harm"`
+		}
+		if err := json.Unmarshal(data, &v); err != nil {
+			return err
+		}
+		if v.Harm.Value == "fail" {
+			tell(Event{Kind: HarmFound, Time: at, Text: v.Harm.Why})
+		}
+	}
+	return nil
 }
 
 // Local calls the local plugin's own program.

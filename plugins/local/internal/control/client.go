@@ -82,6 +82,7 @@ func (c *Client) Stop(ctx context.Context) error {
 	}
 	if state.Keeper.Alive() {
 		if _, err := c.once(ctx, state, PathStop, struct{}{}, nil); err == nil {
+			state.Keeper.WaitGone(5 * time.Second)
 			return nil
 		}
 	}

@@ -53,6 +53,12 @@ func (id ID) Alive() bool {
 	return err == nil && started == id.Started
 }
 
+// WaitGone waits until the process does not run any more. It reports whether
+// that was so within the limit.
+func (id ID) WaitGone(limit time.Duration) bool {
+	return waitUntil(limit, func() bool { return !id.Alive() })
+}
+
 // Stop ends the whole group that the process leads or led: politely first,
 // by force after the grace period. It returns when nothing of it runs any more,
 // at once when that is so already. A stranger with the same number is left alone.
