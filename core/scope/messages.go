@@ -17,13 +17,12 @@ import (
 
 // explain puts the evaluator's messages into our words and keeps sensitive
 // values out of them.
-func explain(diags hcl.Diagnostics, variables map[string]cty.Value) hcl.Diagnostics {
-	if len(diags) == 0 {
-		return nil
-	}
+func explain(diags hcl.Diagnostics, scopes ...map[string]cty.Value) hcl.Diagnostics {
 	var secrets []string
-	for _, v := range variables {
-		secrets = append(secrets, lang.SensitiveTexts(v)...)
+	for _, variables := range scopes {
+		for _, v := range variables {
+			secrets = append(secrets, lang.SensitiveTexts(v)...)
+		}
 	}
 	for _, d := range diags {
 		explainOne(d)
@@ -77,15 +76,14 @@ func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
 			return "", nil, false
 		}
 		if step.SourceRange() == *d.Subject {
-			plain, _ := v.Unmark()
 			name, ok := attr(step)
 			switch {
-			case !ok || plain.IsNull():
-				return "", nil, false
-			case plain.Type().IsObjectType():
-				return name, slices.Sorted(maps.Keys(plain.Type().AttributeTypes())), true
-			case plain.Type().IsMapType() && plain.IsKnown() && !v.IsMarked():
-				return name, slices.Sorted(maps.Keys(plain.AsValueMap())), true
+			case !ok || v.IsMarked() || v.IsNull():
+				return "", nil, false // what names a sensitive value has is not shown
+			case v.Type().IsObjectType():
+				return name, slices.Sorted(maps.Keys(v.Type().AttributeTypes())), true
+			case v.Type().IsMapType() && v.IsKnown():
+				return name, slices.Sorted(maps.Keys(v.AsValueMap())), true
 			}
 			return "", nil, false
 		}

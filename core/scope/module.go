@@ -30,6 +30,8 @@ type module struct {
 	variables map[string]*config.Variable
 	locals    map[string]*config.Local
 	outputs   map[string]*config.Output
+	declared  map[string]*config.Stage
+	calls     map[string]*config.Call
 	given     map[string]*config.Input
 	// values are the final variables of the root.
 	values   map[string]cty.Value
@@ -45,8 +47,9 @@ func newModule(s *Scope, cfg *config.Module, parent *module, call *config.Call) 
 	m := &module{
 		scope: s, config: cfg, parent: parent, caller: call,
 		variables: map[string]*config.Variable{}, locals: map[string]*config.Local{},
-		outputs: map[string]*config.Output{}, given: map[string]*config.Input{},
-		children: map[string][]*module{}, stages: map[string][]*Stage{},
+		outputs: map[string]*config.Output{}, declared: make(map[string]*config.Stage, len(cfg.Stages)),
+		calls: map[string]*config.Call{}, given: map[string]*config.Input{},
+		children: map[string][]*module{}, stages: make(map[string][]*Stage, len(cfg.Stages)),
 		cache: map[nameID]result{}, closures: map[nameID][]*Stage{},
 	}
 	for _, v := range cfg.Variables {
@@ -57,6 +60,12 @@ func newModule(s *Scope, cfg *config.Module, parent *module, call *config.Call) 
 	}
 	for _, o := range cfg.Outputs {
 		m.outputs[o.Name] = o
+	}
+	for _, st := range cfg.Stages {
+		m.declared[st.Name] = st
+	}
+	for _, c := range cfg.Calls {
+		m.calls[c.Name] = c
 	}
 	if call != nil {
 		for _, in := range call.Inputs {
@@ -96,15 +105,6 @@ func (m *module) context() *Context { return &Context{module: m} }
 
 // callContext is where the inputs of this instance are evaluated.
 func (m *module) callContext() *Context { return &Context{module: m.parent, each: m.each} }
-
-func (m *module) call(name string) *config.Call {
-	for _, c := range m.config.Calls {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}
 
 func (m *module) outputNames() []string { return slices.Sorted(maps.Keys(m.outputs)) }
 
