@@ -298,7 +298,7 @@ func (s *State) foldDecision(n *nodeState, f Decided) error {
 		}
 		o.reset()
 	} else {
-		r.AskDirty = false
+		r.AskDirty, r.AskedAt = false, s.d.Now
 	}
 	if r.Phase != forward || f.Wave != r.Wave {
 		return nil
@@ -306,6 +306,8 @@ func (s *State) foldDecision(n *nodeState, f Decided) error {
 	if r.Broken = s.breach(n, &f); r.Broken != "" {
 		return nil
 	}
+	// The moment may have come while the answer was on its way.
+	r.AskDirty = r.AskDirty || f.Wait.Until != 0 && f.Wait.Until <= s.d.Now
 	r.Decided, r.Wait, r.Finished, r.Abort, r.Memory = true, f.Wait, f.Finish, f.Abort, f.Memory
 	if f.StepID != "" && !slices.ContainsFunc(r.Steps, func(st strategy.Step) bool { return st.ID == f.StepID }) {
 		r.Steps = append(r.Steps, strategy.Step{ID: f.StepID, Title: f.StepTitle, At: s.d.Now.Time()})
@@ -393,9 +395,9 @@ func (s *State) breachOfWait(n *nodeState, f *Decided) string {
 	if w == (Wait{}) {
 		return "it changes nothing and waits for nothing"
 	}
-	comes := w.Until > s.d.Now
+	comes := w.Until > r.AskedAt
 	var never []string
-	if w.Until != 0 && w.Until <= s.d.Now {
+	if w.Until != 0 && !comes {
 		never = append(never, "a moment that has passed")
 	}
 	if w.Verdict {

@@ -44,6 +44,8 @@ type rolloutState struct {
 	Ask      op              `json:",omitzero"`
 	// AskDirty: something changed since the strategy was asked.
 	AskDirty bool `json:",omitempty"`
+	// AskedAt is when the strategy was asked last.
+	AskedAt Time `json:",omitempty"`
 	// Broken is how the strategy broke its contract.
 	Broken string `json:",omitempty"`
 
@@ -256,7 +258,7 @@ func (s *State) issuedToRollout(c *Command) {
 	r := n.Rollout
 	switch c.Kind {
 	case AskStrategy:
-		r.AskDirty = false
+		r.AskDirty, r.AskedAt = false, s.d.Now
 	case Measure:
 		r.MeasureDue = false
 	}
@@ -279,9 +281,7 @@ func (s *State) rolloutCommandSucceeded(n *nodeState, c *Command, f CommandSucce
 		return
 	}
 	r.AskDirty = true
-	if f.World != "" {
-		t.World = f.World
-	}
+	t.World = f.World
 	switch c.Kind {
 	case Install:
 		t.Installed, t.Address, t.Release = true, f.Address, f.Release

@@ -293,6 +293,9 @@ func (s *simulation) step(snap strategy.Snapshot, d strategy.Decision) {
 			return
 		}
 	}
+	if n := len(s.steps); n > 0 && !movesWeight(d) && s.steps[n-1].Wave == snap.Wave {
+		return // it goes on with the weight that is in place
+	}
 	st := Step{Wave: snap.Wave, Title: d.StepTitle, AtMS: int64(s.now - simulationStart), Approvals: s.asked}
 	s.asked = nil
 	for _, t := range snap.Targets {
@@ -305,6 +308,10 @@ func (s *simulation) step(snap strategy.Snapshot, d strategy.Decision) {
 	}
 	st.Evidence = s.node.Rollout.Analysis != nil && !s.first
 	s.steps = append(s.steps, st)
+}
+
+func movesWeight(d strategy.Decision) bool {
+	return slices.ContainsFunc(d.Changes, func(c strategy.Change) bool { return c.Kind == strategy.SetWeight })
 }
 
 // abortsOnHarm makes sure that the strategy would abort at once.
