@@ -188,10 +188,10 @@ func TestFailedInstallLeavesNothing(t *testing.T) {
 			change: func(s *Service) {
 				s.Health = &Health{}
 				s.Health.SetDefaults()
-				s.Health.Deadline = 300 * time.Millisecond
+				s.Health.Deadline = 2 * time.Second
 			},
 			summary: "Release did not start", path: "command",
-			details: []string{"not ready within 300ms", "GET /healthz", "status 503"},
+			details: []string{"not ready within 2s", "GET /healthz", "status 503"},
 		},
 		{
 			name: "one replica of two that fails", args: nil,
@@ -244,6 +244,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// TestInstallRightAfterAFailure: the processes of the one that failed may just
+// be ending.
+func TestInstallRightAfterAFailure(t *testing.T) {
+	d := deploy(t, nil)
+	for range 5 {
+		_, err := d.tryInstall("v1", "-exit", "1")
+		wantProblem(t, err, "Release did not start", "command", diag.None)
+	}
+	d.install("v1")
 }
 
 func TestFailedCandidateLeavesStableAlone(t *testing.T) {

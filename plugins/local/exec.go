@@ -103,7 +103,11 @@ func (e *Exec) Run(ctx context.Context, req *action.Request) (action.Result, err
 	if e.Stdin != nil {
 		cmd.Stdin = strings.NewReader(*e.Stdin)
 	}
+	// Nothing of the command is heard before it is certain that it cannot
+	// outlive this plugin.
+	mu.Lock()
 	running, err := child.Start(cmd)
+	mu.Unlock()
 	if err != nil {
 		return action.Result{}, atNone("command", "Program cannot be started", err)
 	}

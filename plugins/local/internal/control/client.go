@@ -129,8 +129,12 @@ func (c *Client) ask(ctx context.Context, path string, req any, progress func(in
 			return Event{}, err
 		}
 		last, err := c.once(ctx, state, path, req, progress)
-		if !errors.Is(err, errLost) || try == 5 || ctx.Err() != nil {
+		if !errors.Is(err, errLost) || try == 10 || ctx.Err() != nil {
 			return last, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
 		}
 	}
 }

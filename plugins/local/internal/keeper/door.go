@@ -64,7 +64,7 @@ func openDoor(k *Keeper) (*door, error) {
 			return ctx.Err()
 		}
 	}))
-	d.server = &http.Server{Handler: d.guarded(mux), ReadHeaderTimeout: 10 * time.Second}
+	d.server = &http.Server{Handler: d.guarded(k.open(mux)), ReadHeaderTimeout: 10 * time.Second}
 	k.mu.Lock()
 	d.token = k.state.Token
 	err = k.change(func(s *service.State) error {
@@ -92,6 +92,21 @@ func (d *door) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(req.Header.Get("Authorization")), []byte("Bearer "+d.token)) != 1 {
 			http.Error(w, "the token is missing or wrong", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// open turns callers away when the service is ending: what they want must be
+// asked of the keeper that comes next.
+func (k *Keeper) open(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		k.mu.Lock()
+		stopping := k.stopping
+		k.mu.Unlock()
+		if stopping && req.URL.Path != control.PathStop {
+			http.Error(w, "the service is being stopped", http.StatusServiceUnavailable)
 			return
 		}
 		next.ServeHTTP(w, req)
