@@ -38,6 +38,19 @@ func (d *decoder) body(body hcl.Body, s *schema.Schema, what string, path value.
 		b := &s.Blocks[i]
 		out[b.Name] = d.blocks(content, b, path.With(value.Name(b.Name)), names)
 	}
+	for _, blk := range content.Blocks {
+		if _, ok := s.Block(blk.Type); ok || blk.Type != block.Dynamic {
+			continue
+		}
+		if _, ok := s.Block(blk.Labels[0]); !ok {
+			var types []string
+			for _, b := range s.Blocks {
+				types = append(types, b.Name)
+			}
+			d.add(diagnostics.Error(blk.LabelRanges[0], block.UnknownBlock,
+				"A dynamic block makes blocks of another type, and there is no block named %q here.%s", blk.Labels[0], diagnostics.Suggest(blk.Labels[0], types)))
+		}
+	}
 	return cty.ObjectVal(out)
 }
 
@@ -181,21 +194,23 @@ func (d *decoder) blocks(content *block.Content, b *schema.Block, path value.Pat
 	}
 	d.checkCount(found, b, content.Missing, unknown)
 	ty := blockType(b)
-	if unknown {
-		if must := knownInside(&b.Schema); must != "" && !d.tolerant {
-			d.add(diagnostics.Error(d.rangeOf(path), "Not known yet",
-				"How many %s blocks there are must be known before anything runs, since %q in them must be. Use variables and locals in for_each.", b.Name, must))
-		}
-		return marked(cty.UnknownVal(ty), sensitive)
-	}
 	values := make([]cty.Value, len(found))
 	for i, inst := range found {
 		at := path
 		if b.Nesting == schema.Many {
 			at = path.With(value.Index(i))
 		}
-		d.place(at, inst.at)
+		if !unknown {
+			d.place(at, inst.at)
+		}
 		values[i] = d.block(inst, b, at)
+	}
+	if unknown {
+		if must := knownInside(&b.Schema); must != "" && !d.tolerant {
+			d.add(diagnostics.Error(d.rangeOf(path), "Not known yet",
+				"How many %s blocks there are must be known before anything runs, since %q in them must be. Use variables and locals in for_each.", b.Name, must))
+		}
+		return marked(cty.UnknownVal(ty), sensitive)
 	}
 	switch {
 	case b.Nesting == schema.Many:

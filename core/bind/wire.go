@@ -334,7 +334,12 @@ func number(tree any, t schema.Type, path value.Path) (cty.Value, error) {
 	if t.Kind == schema.Integer && (f != math.Trunc(f) || math.Abs(f) > maxInteger) {
 		return cty.NilVal, fmt.Errorf("%s: expected a whole number within ±(2^53−1)", path)
 	}
-	return cty.NumberFloatVal(f), nil
+	// As the same number in a pipeline file, digit by digit.
+	v, err := cty.ParseNumberVal(n.String())
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("%s: not a number", path)
+	}
+	return v, nil
 }
 
 func (r *wireReader) list(list []any, elem schema.Type, path value.Path) (cty.Value, error) {

@@ -14,6 +14,13 @@ import (
 	"github.com/runner-pipelines/runner/core/diagnostics"
 )
 
+// Summaries of messages after which something else may seem to be missing.
+const (
+	BlockExpected = "Block expected"
+	UnknownBlock  = "Unknown block"
+	MissingLabel  = "Missing label"
+)
+
 // Schema is what may stand in a body.
 type Schema struct {
 	// What names the body in messages, with its article: a stage block.
@@ -149,7 +156,7 @@ func (s *Schema) block(name string) *Block {
 
 func (s *Schema) unknownAttribute(name string, at hcl.Range) *hcl.Diagnostic {
 	if b := s.block(name); b != nil {
-		return diagnostics.Error(at, "Block expected",
+		return diagnostics.Error(at, BlockExpected,
 			"In %s, %q is a block. Write it without an equals sign: %s.", s.What, name, b.example())
 	}
 	names := make([]string, 0, len(s.Attributes))
@@ -190,7 +197,7 @@ func (s *Schema) unknownBlock(name string, at hcl.Range) *hcl.Diagnostic {
 	if hint == "" {
 		hint = listing(" Its blocks are: ", types)
 	}
-	return diagnostics.Error(at, "Unknown block", "%s has no block named %q.%s", upperFirst(s.What), name, hint)
+	return diagnostics.Error(at, UnknownBlock, "%s has no block named %q.%s", upperFirst(s.What), name, hint)
 }
 
 // listing names what there is, where the list is short enough to read.
@@ -222,7 +229,7 @@ func checkLabels(b *hclsyntax.Block, s *Block) *hcl.Diagnostic {
 		return diagnostics.Error(b.LabelRanges[len(want)], "Unexpected label",
 			"The block %q has one label less: %s. Write: %s.", s.Type, strings.Join(want, ", "), s.example())
 	case len(b.Labels) < len(want) && !s.LabelOptional:
-		return diagnostics.Error(b.DefRange(), "Missing label",
+		return diagnostics.Error(b.DefRange(), MissingLabel,
 			"The block %q needs a label: %s. Write: %s.", s.Type, want[len(b.Labels)], s.example())
 	}
 	return nil

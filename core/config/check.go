@@ -73,7 +73,7 @@ func (l *loader) checkModule(m *Module) {
 
 // checkPipeline looks at what only the whole can tell. What is missing is said
 // only where everything could be read.
-func (l *loader) checkPipeline(complete bool) {
+func (l *loader) checkPipeline() {
 	p := l.pipeline
 	l.checkModule(p.Root)
 	n := l.newNames()
@@ -83,7 +83,7 @@ func (l *loader) checkPipeline(complete bool) {
 	for _, q := range p.Pools {
 		n.declare("pool", q.Name, q.Range)
 	}
-	l.checkPlugins(complete)
+	l.checkPlugins()
 	l.checkEnvironments()
 	for _, wanted := range l.pools {
 		if _, ok := p.Pool(wanted.name); !ok {
@@ -94,7 +94,7 @@ func (l *loader) checkPipeline(complete bool) {
 			l.add(diagnostics.Error(wanted.at, "Unknown pool", "No pool is named %q.%s", wanted.name, diagnostics.Suggest(wanted.name, all)))
 		}
 	}
-	if !complete {
+	if l.incomplete {
 		return
 	}
 	at := l.anyFile()
@@ -121,7 +121,7 @@ func (l *loader) anyFile() hcl.Range {
 	return hcl.Range{Filename: first, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
 
-func (l *loader) checkPlugins(complete bool) {
+func (l *loader) checkPlugins() {
 	p := l.pipeline
 	var required []string
 	for _, q := range p.Runner.RequiredPlugins {
@@ -138,7 +138,7 @@ func (l *loader) checkPlugins(complete bool) {
 			l.add(diagnostics.Error(q.Range, "Duplicate name", "The plugin %q is already configured in this way at %s. %s", q.Name, block.Place(earlier), advice))
 		}
 		first[id{q.Name, q.Alias}] = q.Range
-		if complete && !slices.Contains(required, q.Name) {
+		if !l.incomplete && !slices.Contains(required, q.Name) {
 			l.add(diagnostics.Error(q.NameRange, "Unknown plugin",
 				"required_plugins does not list %q, so it is not known where this plugin comes from.%s", q.Name, diagnostics.Suggest(q.Name, required)))
 		}
@@ -228,12 +228,14 @@ type wantedPool struct {
 	at   hcl.Range
 }
 
-func (l *loader) checkStage(s *Stage) {
+// checkStage looks at what belongs together. Misread says that blocks of the
+// stage were not understood, so that nothing can be said to be missing.
+func (l *loader) checkStage(s *Stage, misread bool) {
 	switch {
 	case s.Use != nil && len(s.Targets) > 0:
 		l.add(diagnostics.Error(s.Targets[0].Range, "Conflicting blocks",
 			"A stage has either a use block or target blocks; the use is at %s. Put it into a target block of its own.", block.Place(s.Use.Range)))
-	case s.Use == nil && len(s.Targets) == 0:
+	case s.Use == nil && len(s.Targets) == 0 && !misread:
 		l.add(diagnostics.Error(s.Range, "Missing use",
 			`A stage needs something to do: use "COMPONENT" { … }, or target "NAME" { … } blocks for a rollout over several targets.`))
 	case s.Use != nil:

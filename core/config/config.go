@@ -28,11 +28,11 @@ type Options struct {
 func Load(dir string, opts Options) (*Pipeline, hcl.Diagnostics) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return newPipeline(), hcl.Diagnostics{diagnostics.Error(hcl.Range{}, "Directory not readable", "Reading %s: %s.", dir, err)}
+		return nothing(diagnostics.Error(hcl.Range{}, "Directory not readable", "Reading %s: %s.", dir, err))
 	}
 	root, diag := find(abs)
 	if diag != nil {
-		return newPipeline(), hcl.Diagnostics{diag}
+		return nothing(diag)
 	}
 	return load(disk{root}, root, opts)
 }
@@ -41,6 +41,12 @@ func Load(dir string, opts Options) (*Pipeline, hcl.Diagnostics) {
 // Keys are as in Pipeline.Sources.
 func LoadSources(sources map[string][]byte, opts Options) (*Pipeline, hcl.Diagnostics) {
 	return load(memory(sources), "", opts)
+}
+
+func nothing(d *hcl.Diagnostic) (*Pipeline, hcl.Diagnostics) {
+	p := newPipeline()
+	p.Incomplete = true
+	return p, hcl.Diagnostics{d}
 }
 
 func newPipeline() *Pipeline {
@@ -58,6 +64,7 @@ func load(src sources, dir string, opts Options) (*Pipeline, hcl.Diagnostics) {
 	p.Dir = dir
 	l := &loader{src: src, pipeline: p, opts: opts, parsed: map[string][]hcl.Body{}}
 	l.load()
+	p.Incomplete = l.incomplete
 	return p, diagnostics.Tidy(l.diags)
 }
 

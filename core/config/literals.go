@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
@@ -9,6 +11,7 @@ import (
 	"github.com/runner-pipelines/runner/core/addr"
 	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/lang"
 )
 
 // VariableType is a type constraint as written in a variable block.
@@ -146,10 +149,12 @@ func (l *loader) variableType(c *block.Content) VariableType {
 		return VariableType{Type: ty, Defaults: defaults}
 	}
 	for _, d := range diags {
-		if word := hcl.ExprAsKeyword(expr); word != "" {
+		word := hcl.ExprAsKeyword(expr)
+		if call, callDiags := hcl.ExprCall(expr); !callDiags.HasErrors() {
+			word = call.Name
+		}
+		if !slices.Contains(typeNames, word) {
 			d.Detail += diagnostics.Suggest(word, typeNames)
-		} else if call, callDiags := hcl.ExprCall(expr); !callDiags.HasErrors() {
-			d.Detail += diagnostics.Suggest(call.Name, typeNames)
 		}
 		d.Context = nil
 	}
@@ -164,14 +169,15 @@ func (l *loader) literalDefault(c *block.Content, ty VariableType) cty.Value {
 		return cty.NilVal
 	}
 	v, ok := l.literal(expr, "A default")
+	plain := ty.Type.WithoutOptionalAttributesDeep()
 	if !ok {
-		return cty.NullVal(ty.Type)
+		return cty.UnknownVal(plain)
 	}
 	out, err := ty.Convert(v)
 	if err != nil {
 		l.add(diagnostics.Error(expr.Range(), "Invalid default",
-			"The default does not fit the type %s: %s.", typeexpr.TypeString(ty.Type.WithoutOptionalAttributesDeep()), err))
-		return cty.NullVal(ty.Type.WithoutOptionalAttributesDeep())
+			"The default does not fit the type %s: %s.", typeexpr.TypeString(plain), lang.ConversionError(err)))
+		return cty.UnknownVal(plain)
 	}
 	return out
 }

@@ -28,6 +28,8 @@ type loader struct {
 	pools []wantedPool
 
 	firstPipeline, firstRunner hcl.Range
+	// incomplete says that something could not be read at all.
+	incomplete bool
 }
 
 func (l *loader) add(d ...*hcl.Diagnostic) { l.diags = append(l.diags, d...) }
@@ -42,15 +44,16 @@ func (l *loader) load() {
 	bodies := l.parseDir(".", rootFile, hcl.Range{})
 	if len(bodies) == 0 && len(l.diags) == 0 {
 		l.add(diagnostics.Error(hcl.Range{}, "No pipeline here", "There is no %s among the sources.", rootFile))
+		l.incomplete = true
 	}
 	if l.refusedByVersion(bodies) {
+		l.incomplete = true
 		return
 	}
-	parsedCleanly := !l.diags.HasErrors()
 	for _, body := range bodies {
 		l.rootBody(body)
 	}
-	l.checkPipeline(parsedCleanly)
+	l.checkPipeline()
 }
 
 // refusedByVersion looks at required_version before all else: a file for another
@@ -114,9 +117,7 @@ func (l *loader) rootBody(body hcl.Body) {
 				l.read(b.Body, &block.Schema{What: "a pipeline block"})
 			}
 		case "plugin":
-			if q := l.plugin(b); q != nil {
-				p.Plugins = append(p.Plugins, q)
-			}
+			p.Plugins = append(p.Plugins, l.plugin(b))
 		case "environment":
 			p.Environments = append(p.Environments, l.environment(b))
 		case "pool":
@@ -149,9 +150,7 @@ func (l *loader) moduleBlock(m *Module, b *hcl.Block) {
 	case "output":
 		m.Outputs = append(m.Outputs, l.output(b))
 	case "module":
-		if c := l.call(m, b); c != nil {
-			m.Calls = append(m.Calls, c)
-		}
+		m.Calls = append(m.Calls, l.call(m, b))
 	case "stage":
 		m.Stages = append(m.Stages, l.stage(b))
 	}
@@ -176,6 +175,7 @@ func (l *loader) module(dir string, at hcl.Range) *Module {
 		if len(l.diags) == before {
 			l.add(diagnostics.Error(at, "No module here", "There is no %s in %s, which this path leads to.", moduleFile, dir))
 		}
+		l.incomplete = true
 		return nil
 	}
 	m := &Module{Path: dir}
@@ -210,19 +210,18 @@ func (l *loader) call(m *Module, b *hcl.Block) *Call {
 	}
 	source, at, ok := l.literalString(content, "source")
 	if !ok {
-		return nil
+		return c
 	}
 	if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
 		l.add(diagnostics.Error(at, "Unsupported module source",
 			`A module is a directory beside the pipeline: write a path that begins with "./" or "../", not %q.`, source))
-		return nil
+		return c
 	}
-	c.Path = path.Join(m.Path, source)
-	called := l.module(c.Path, at)
-	if called == nil {
-		return nil
+	dir := path.Join(m.Path, source)
+	if called := l.module(dir, at); called != nil {
+		c.Path = dir
+		l.checkInputs(c, called)
 	}
-	l.checkInputs(c, called)
 	return c
 }
 

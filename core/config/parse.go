@@ -33,6 +33,7 @@ func (l *loader) parseDir(dir, file string, at hcl.Range) []hcl.Body {
 	names, err := l.src.list(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.add(diagnostics.Error(at, "Directory not readable", "Reading %s: %s.", dir, plainError(err)))
+		l.incomplete = true
 		return nil
 	}
 	var bodies []hcl.Body
@@ -52,12 +53,14 @@ func (l *loader) parseFile(name string, at hcl.Range) hcl.Body {
 	src, err := l.src.read(name)
 	if err != nil {
 		l.add(diagnostics.Error(at, "File not readable", "Reading %s: %s.", name, plainError(err)))
+		l.incomplete = true
 		return nil
 	}
 	src = bytes.TrimPrefix(src, byteOrderMark)
 	l.pipeline.Sources[name] = src
 	f, diags := Parse(name, src)
 	l.diags = append(l.diags, diags...)
+	l.incomplete = l.incomplete || diags.HasErrors()
 	l.pipeline.Files[name] = f
 	return f.Body
 }
@@ -90,6 +93,9 @@ func parseJSON(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 		return nil, diags
 	}
 	f, diags := hcljson.Parse(src, name)
+	if diags.HasErrors() {
+		return nil, reword(diags)
+	}
 	return f, reword(diags)
 }
 
@@ -168,10 +174,16 @@ func tooDeep(name string, err error) hcl.Diagnostics {
 // reword calls an argument of a block what we call it: an attribute.
 func reword(diags hcl.Diagnostics) hcl.Diagnostics {
 	words := strings.NewReplacer("argument", "attribute", "Argument", "Attribute")
-	for _, d := range diags {
+	// One missing quote makes the rest of the file look like strings.
+	const unclosed = "Invalid multi-line string"
+	seenUnclosed := false
+	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
 		if !strings.Contains(d.Detail, "function") {
 			d.Summary, d.Detail = words.Replace(d.Summary), words.Replace(d.Detail)
 		}
-	}
-	return diags
+		d.Context = nil
+		drop := d.Summary == unclosed && seenUnclosed
+		seenUnclosed = seenUnclosed || d.Summary == unclosed
+		return drop
+	})
 }

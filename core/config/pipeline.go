@@ -13,6 +13,10 @@ type Pipeline struct {
 	Name      string
 	NameRange hcl.Range
 	Runner    Runner
+	// Incomplete says that some file could not be read, or is for another version:
+	// what refers to it cannot be judged. Mistakes of other kinds leave the
+	// pipeline fit for finding the rest of them with package scope.
+	Incomplete bool
 	// Root is also Modules["."].
 	Root *Module
 	// Modules by their directory relative to the root's, with slashes.
@@ -125,7 +129,7 @@ type Notify struct {
 type Variable struct {
 	Name string
 	Type VariableType
-	// Default is of Type; cty.NilVal when there is none.
+	// Default is of Type; cty.NilVal when there is none, unknown when it is wrong.
 	Default      cty.Value
 	DefaultRange hcl.Range
 	Description  string
@@ -164,7 +168,8 @@ type Output struct {
 // Call is a module block.
 type Call struct {
 	Name string
-	// Path is the module's directory: a key of Pipeline.Modules.
+	// Path is the module's directory: a key of Pipeline.Modules; empty when it was
+	// not given rightly.
 	Path      string
 	ForEach   hcl.Expression
 	DependsOn []hcl.Expression

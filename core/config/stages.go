@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/block"
@@ -34,7 +36,11 @@ var stageBody = &block.Schema{
 }
 
 func (l *loader) stage(b *hcl.Block) *Stage {
+	before := len(l.diags)
 	content := l.read(b.Body, stageBody)
+	misread := slices.ContainsFunc(l.diags[before:], func(d *hcl.Diagnostic) bool {
+		return d.Summary == block.UnknownBlock || d.Summary == block.BlockExpected || d.Summary == block.MissingLabel
+	})
 	s := &Stage{
 		Name: b.Labels[0], Range: b.DefRange, NameRange: b.LabelRanges[0],
 		ForEach:      content.Expr("for_each"),
@@ -63,7 +69,7 @@ func (l *loader) stage(b *hcl.Block) *Stage {
 	for _, inner := range content.Blocks {
 		l.stageBlock(s, inner, names)
 	}
-	l.checkStage(s)
+	l.checkStage(s, misread)
 	return s
 }
 

@@ -96,9 +96,9 @@ func Nearest(name string, candidates []string) string {
 	const maxDistance = 3
 	best, bestDistance := "", maxDistance
 	for _, c := range candidates {
-		d := levenshtein.Distance(fold(name), fold(c), nil)
+		d := distance(fold(name), fold(c))
 		// Two short names that share hardly a letter are not near.
-		if 2*d > max(len(name), len(c)) {
+		if 2*d >= max(len(name), len(c)) && d > 1 {
 			continue
 		}
 		if d < bestDistance || d == bestDistance && best != "" && c < best {
@@ -106,6 +106,20 @@ func Nearest(name string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// distance counts edits; letters in the wrong order are one.
+func distance(a, b string) int {
+	if a != b && sortedLetters(a) == sortedLetters(b) {
+		return 1
+	}
+	return levenshtein.Distance(a, b, nil)
+}
+
+func sortedLetters(s string) string {
+	b := []byte(s)
+	slices.Sort(b)
+	return string(b)
 }
 
 func fold(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }

@@ -20,11 +20,18 @@ const (
 
 // Write writes the diagnostics as text without colour, each followed by an
 // empty line, with the line of source they speak of. Files is keyed as the
-// ranges' Filename; see config.Pipeline.Files.
+// ranges' Filename; see config.Pipeline.Files. Those that would read the same, as
+// for two places in one line, are written once.
 func Write(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File) error {
 	var b strings.Builder
+	seen := make(map[string]bool, len(diags))
 	for _, d := range diags {
-		writeOne(&b, d, files)
+		var one strings.Builder
+		writeOne(&one, d, files)
+		if !seen[one.String()] {
+			seen[one.String()] = true
+			b.WriteString(one.String())
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -35,20 +42,13 @@ func writeOne(b *strings.Builder, d *hcl.Diagnostic, files map[string]*hcl.File)
 	if d.Subject != nil {
 		fmt.Fprintf(b, "  on %s line %d", printable(d.Subject.Filename), d.Subject.Start.Line)
 		s := snippetOf(d, files)
-		if s == nil {
+		if s != nil && s.Context != "" {
+			fmt.Fprintf(b, ", in %s", printable(s.Context))
+		}
+		if s == nil || s.Code == "" {
 			b.WriteByte('\n')
 		} else {
-			if s.Context != "" {
-				fmt.Fprintf(b, ", in %s", printable(s.Context))
-			}
-			b.WriteString(":\n")
-			lines := strings.Split(s.Code, "\n")
-			for i, line := range lines[:min(len(lines), maxLines)] {
-				fmt.Fprintf(b, "%4d: %s\n", s.StartLine+i, shorten(printable(line)))
-			}
-			if len(lines) > maxLines {
-				b.WriteString("      …\n")
-			}
+			writeCode(b, s)
 		}
 	}
 	if d.Detail != "" {
@@ -61,6 +61,17 @@ func writeOne(b *strings.Builder, d *hcl.Diagnostic, files map[string]*hcl.File)
 	b.WriteByte('\n')
 }
 
+func writeCode(b *strings.Builder, s *Snippet) {
+	b.WriteString(":\n")
+	lines := strings.Split(s.Code, "\n")
+	for i, line := range lines[:min(len(lines), maxLines)] {
+		fmt.Fprintf(b, "%4d: %s\n", s.StartLine+i, shorten(printable(line)))
+	}
+	if len(lines) > maxLines {
+		b.WriteString("      …\n")
+	}
+}
+
 func severityTitle(s hcl.DiagnosticSeverity) string {
 	if s == hcl.DiagWarning {
 		return "Warning"
@@ -68,12 +79,9 @@ func severityTitle(s hcl.DiagnosticSeverity) string {
 	return "Error"
 }
 
-// snippetOf is the source of whole lines that the subject touches; nil when it
-// is not at hand or must not be shown.
+// snippetOf is the source of whole lines that the subject touches, without
+// code when that must not be shown; nil when the source is not at hand.
 func snippetOf(d *hcl.Diagnostic, files map[string]*hcl.File) *Snippet {
-	if extra, ok := hcl.DiagnosticExtra[Extra](d); ok && extra.Hidden {
-		return nil
-	}
 	file := files[d.Subject.Filename]
 	if file == nil {
 		return nil
@@ -91,11 +99,11 @@ func snippetOf(d *hcl.Diagnostic, files map[string]*hcl.File) *Snippet {
 	if i := bytes.IndexByte(src[last:], '\n'); i >= 0 {
 		to = last + i
 	}
-	s := &Snippet{
-		Code:           strings.TrimSuffix(string(src[from:to]), "\r"),
-		StartLine:      d.Subject.Start.Line,
-		HighlightStart: start - from,
-		HighlightEnd:   min(end, to) - from,
+	s := &Snippet{StartLine: d.Subject.Start.Line}
+	if extra, ok := hcl.DiagnosticExtra[Extra](d); !ok || !extra.Hidden {
+		s.Code = strings.TrimSuffix(string(src[from:to]), "\r")
+		s.HighlightStart = min(start-from, len(s.Code))
+		s.HighlightEnd = min(end-from, len(s.Code))
 	}
 	if file.Nav != nil {
 		s.Context = hcled.ContextString(file, start)

@@ -33,7 +33,8 @@ type Pos struct {
 type Snippet struct {
 	// Context is the enclosing block, such as stage "web"; may be empty.
 	Context string `json:"context,omitempty"`
-	Code    string `json:"code"`
+	// Code is empty when it must not be shown.
+	Code string `json:"code"`
 	// StartLine is that of Code's first line.
 	StartLine int `json:"start_line"`
 	// HighlightStart and HighlightEnd are byte offsets into Code.

@@ -334,7 +334,7 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 	if j.node.Rollback != nil {
 		s, around.Self = j.node.Rollback, e.Program.Result(j.node.Stage.Addr)
 		if len(j.result) > 0 {
-			around.Self = e.gave(j.node, j.result, nil)
+			around.Self = e.gave(e.Config.Run.ID, j.node, j.result, nil)
 		} else {
 			around.Self = j.node.Null()
 		}

@@ -68,8 +68,17 @@ type Config struct {
 	Stop <-chan kernel.StopMode
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
+	// Replayed is the run whose results stand for the stages that this run does
+	// not have; nil for none.
+	Replayed *Replayed
 	// Slog receives what only the authors of plugins care for.
 	Slog *slog.Logger
+}
+
+// Replayed is an earlier run that has ended.
+type Replayed struct {
+	Run   string
+	State *kernel.State
 }
 
 // inboxPoll is how often other processes' messages are looked for.
@@ -142,11 +151,20 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 	defer cancel(errNow)
 	defer e.abandon()
 
+	// What was posted while nobody drove the run is heard before it goes on.
+	posted, err := e.readInbox(work)
+	if err != nil {
+		return kernel.Busy, err
+	}
 	first := e.opening()
-	go e.watchInbox(work)
+	for _, p := range posted {
+		first = append(first, message{fact: p.fact})
+	}
 	if err := e.advance(work, first); err != nil {
 		return kernel.Busy, err
 	}
+	e.ack(work, posted)
+	go e.watchInbox(work)
 	for {
 		idle, err := e.settled(work)
 		if err != nil || idle != kernel.Busy {
@@ -353,7 +371,7 @@ func (e *Engine) append(ctx context.Context, records []json.RawMessage) error {
 func (e *Engine) after(ev kernel.Event) {
 	switch f := ev.Fact.(type) {
 	case kernel.NodeSettled:
-		e.publishResult(f.Node)
+		e.publish(e.own(), f.Node)
 	case kernel.LockTaken:
 		e.fences[f.Env] = f.Fence
 	case kernel.CommandHandled:

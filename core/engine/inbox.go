@@ -27,23 +27,8 @@ func Send(ctx context.Context, s store.Store, run string, at time.Time, p Post) 
 	return err
 }
 
-// Posted reads what waits in the inbox of a run.
-func Posted(ctx context.Context, s store.Store, run string) ([]Post, error) {
-	messages, err := inbox.Take(ctx, s, run)
-	if err != nil {
-		return nil, err
-	}
-	var out []Post
-	for _, m := range messages {
-		var p Post
-		if m.Damage == nil && json.Unmarshal(m.Body, &p) == nil {
-			out = append(out, p)
-		}
-	}
-	return out, nil
-}
-
 type inboxFact struct {
+	id      string
 	fact    kernel.Fact
 	durable chan error
 }
@@ -55,46 +40,60 @@ func (e *Engine) watchInbox(ctx context.Context) {
 	tick := time.NewTicker(inboxPoll)
 	defer tick.Stop()
 	for {
-		e.takeInbox(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		posted, err := e.readInbox(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				e.Slog.Warn("inbox not read", "error", err)
+			}
+			continue
+		}
+		for _, p := range posted {
+			p.durable = make(chan error, 1)
+			select {
+			case e.inbox <- []inboxFact{p}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case err := <-p.durable:
+				if err != nil {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+			e.ack(ctx, []inboxFact{p})
+		}
 	}
 }
 
-func (e *Engine) takeInbox(ctx context.Context) {
+// readInbox reads what waits; what cannot be understood becomes a remark.
+func (e *Engine) readInbox(ctx context.Context) ([]inboxFact, error) {
 	messages, err := inbox.Take(ctx, e.Store, e.Config.Run.ID)
 	if err != nil {
-		if ctx.Err() == nil {
-			e.Slog.Warn("inbox not read", "error", err)
-		}
-		return
+		return nil, err
 	}
+	var out []inboxFact
 	for _, m := range messages {
 		fact, err := e.factOf(m)
 		if err != nil {
-			e.Slog.Warn("message in the inbox not understood", "id", m.ID, "error", err)
 			fact = kernel.Noted{By: "runner", Text: fmt.Sprintf("a message in the inbox was not understood: %s", err)}
 		}
-		durable := make(chan error, 1)
-		select {
-		case e.inbox <- []inboxFact{{fact, durable}}:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case err := <-durable:
-			if err != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-		if err := inbox.Ack(ctx, e.Store, e.Config.Run.ID, m.ID); err != nil {
+		out = append(out, inboxFact{id: m.ID, fact: fact})
+	}
+	return out, nil
+}
+
+// ack removes messages that are in the journal.
+func (e *Engine) ack(ctx context.Context, posted []inboxFact) {
+	for _, p := range posted {
+		if err := inbox.Ack(ctx, e.Store, e.Config.Run.ID, p.id); err != nil {
 			e.Slog.Warn("inbox not cleared", "error", err)
-			return
 		}
 	}
 }

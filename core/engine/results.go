@@ -22,35 +22,51 @@ func (e *Engine) place(node, name string) seal.Place {
 
 func (e *Engine) index() *runs.Index { return runs.New(e.Store) }
 
-// restoreResults makes what settled stages gave known again after a resume.
+// source is a run whose results are known.
+type source struct {
+	run   string
+	state *kernel.State
+}
+
+func (e *Engine) own() source { return source{e.Config.Run.ID, e.State} }
+
+// restoreResults makes what settled stages gave known again after a resume, and
+// what those gave that another run has gone through.
 func (e *Engine) restoreResults() {
+	if r := e.Replayed; r != nil {
+		from := source{r.Run, r.State}
+		for _, v := range r.State.Nodes() {
+			if _, mine := e.State.Node(v.ID); !mine && v.Status == "settled" {
+				e.publish(from, v.ID)
+			}
+		}
+	}
 	for _, v := range e.State.Nodes() {
 		if v.Status == "settled" {
-			e.publishResult(v.ID)
+			e.publish(e.own(), v.ID)
 		}
 	}
 }
 
-// publishResult makes what a settled stage gave known to those that refer to it.
-func (e *Engine) publishResult(id string) {
+// publish makes what a settled stage gave known to those that refer to it.
+func (e *Engine) publish(from source, id string) {
 	n, ok := e.Program.Node(id)
 	if !ok || n.Stage == nil {
 		return
 	}
-	view, _ := e.State.Node(id)
-	if view.Outcome != kernel.Succeeded {
+	view, _ := from.state.Node(id)
+	switch {
+	case view.Outcome != kernel.Succeeded:
 		e.Program.SetResult(n.Stage.Addr, n.Null())
-		return
+	case n.Kind == kernel.RolloutNode:
+		e.Program.SetResult(n.Stage.Addr, n.Gave(cty.NilVal, nil, answers(from.state, n), installed(from.state, n)))
+	default:
+		e.Program.SetResult(n.Stage.Addr, e.gave(from.run, n, from.state.Result(id), answers(from.state, n)))
 	}
-	if n.Kind == kernel.RolloutNode {
-		e.Program.SetResult(n.Stage.Addr, n.Gave(cty.NilVal, nil, e.answers(n), e.installed(n)))
-		return
-	}
-	e.Program.SetResult(n.Stage.Addr, e.gave(n, e.State.Result(id), e.answers(n)))
 }
 
 // gave reads what the journal kept of an action.
-func (e *Engine) gave(n *program.Node, kept []byte, answers map[string]map[string]cty.Value) cty.Value {
+func (e *Engine) gave(run string, n *program.Node, kept []byte, answers map[string]map[string]cty.Value) cty.Value {
 	outputs := cty.NilVal
 	if n.Action.Entry.Outputs != nil {
 		outputs = bind.NullOf(n.Action.Entry.Outputs)
@@ -63,7 +79,7 @@ func (e *Engine) gave(n *program.Node, kept []byte, answers map[string]map[strin
 	if len(kept) > 0 && json.Unmarshal(kept, &r) == nil {
 		v := value.Value{JSON: r.Outputs}
 		if len(r.Sealed) > 0 {
-			if plain, err := e.Key.Open(r.Sealed, e.place(n.ID, "outputs")); err != nil {
+			if plain, err := e.Key.Open(r.Sealed, seal.Place{Run: run, Node: n.ID, Name: "outputs"}); err != nil {
 				e.Slog.Error("outputs cannot be opened", "stage", n.ID, "error", err)
 			} else if err := json.Unmarshal(plain, &v); err != nil {
 				e.Slog.Error("outputs cannot be read", "stage", n.ID, "error", err)
@@ -87,9 +103,9 @@ func artifactValue(a call.Artifact) cty.Value {
 }
 
 // answers are the values that people gave at the node's gates.
-func (e *Engine) answers(n *program.Node) map[string]map[string]cty.Value {
+func answers(state *kernel.State, n *program.Node) map[string]map[string]cty.Value {
 	out := map[string]map[string]cty.Value{}
-	for gate, values := range e.State.Answers(n.ID) {
+	for gate, values := range state.Answers(n.ID) {
 		out[gate] = map[string]cty.Value{}
 		for name, raw := range values {
 			typ, err := ctyjson.ImpliedType(raw)
@@ -105,10 +121,10 @@ func (e *Engine) answers(n *program.Node) map[string]map[string]cty.Value {
 }
 
 // installed are the releases that a rollout left in place, by target.
-func (e *Engine) installed(n *program.Node) map[string]cty.Value {
+func installed(state *kernel.State, n *program.Node) map[string]cty.Value {
 	out := map[string]cty.Value{}
 	for _, t := range n.Targets {
-		candidate, stable := e.State.Releases(n.ID, t.Name)
+		candidate, stable := state.Releases(n.ID, t.Name)
 		if len(candidate) == 0 {
 			candidate = stable
 		}

@@ -125,6 +125,11 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 	return all
 })
 
+// Problem is the error of a function that says what is wrong in our own words.
+type Problem struct{ Summary, Detail string }
+
+func (p *Problem) Error() string { return p.Detail }
+
 var (
 	errSensitiveReason = errors.New("the reason is not shown because an argument is sensitive")
 	errTooBig          = errors.New("the result would be too large")

@@ -57,6 +57,9 @@ func SensitiveTexts(v cty.Value) []string {
 	return out
 }
 
+// minNumber is the least length of a number that counts as a text to be hidden.
+const minNumber = 4
+
 func texts(v cty.Value) []string {
 	var out []string
 	_ = cty.Walk(v, func(path cty.Path, part cty.Value) (bool, error) {
@@ -65,8 +68,19 @@ func texts(v cty.Value) []string {
 				out = append(out, step.Key.AsString())
 			}
 		}
-		if part.Type() == cty.String && part.IsKnown() && !part.IsNull() && part.AsString() != "" {
-			out = append(out, part.AsString())
+		if !part.IsKnown() || part.IsNull() {
+			return true, nil
+		}
+		switch part.Type() {
+		case cty.String:
+			if part.AsString() != "" {
+				out = append(out, part.AsString())
+			}
+		case cty.Number:
+			// A short number stands in too many messages by chance.
+			if text := part.AsBigFloat().Text('f', -1); len(text) >= minNumber {
+				out = append(out, text)
+			}
 		}
 		return true, nil
 	})

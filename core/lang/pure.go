@@ -41,6 +41,9 @@ func stringFunc(param string, f func(string) (string, error)) function.Function 
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			s, err := f(args[0].AsString())
+			if _, told := errors.AsType[*Problem](err); told {
+				return cty.NilVal, err
+			}
 			if err != nil {
 				return cty.NilVal, function.NewArgError(0, err)
 			}

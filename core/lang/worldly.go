@@ -30,7 +30,8 @@ func worldly(w World) map[string]function.Function {
 			case err != nil:
 				return "", err
 			case !ok:
-				return "", fmt.Errorf(`the environment variable is not set; set it, or give another value with try(env(…), "…")`)
+				return "", &Problem{"Environment variable not set",
+					fmt.Sprintf(`The environment variable %s is not set. Set it, or give another value with try(env("%s"), "…").`, name, name)}
 			case !utf8.ValidString(v):
 				return "", fmt.Errorf("the environment variable does not hold UTF-8 text")
 			}
@@ -79,10 +80,10 @@ func readFile(w World, p string) ([]byte, error) {
 	}
 	b, err := w.File(cleanPath(p))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file %s; paths are relative to the pipeline's directory", p)
+		return nil, &Problem{"File not found", fmt.Sprintf("There is no file %s. Paths are relative to the pipeline's directory.", p)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p, err)
+		return nil, &Problem{"File not readable", fmt.Sprintf("Reading %s: %s.", p, err)}
 	}
 	return b, nil
 }
@@ -97,7 +98,7 @@ func templateFile(w World, functions map[string]function.Function) function.Func
 		}
 		src, err := readFile(w, p)
 		if err != nil {
-			return cty.NilVal, function.NewArgError(0, err)
+			return cty.NilVal, err
 		}
 		if err := scan.Template(src); err != nil {
 			return cty.NilVal, function.NewArgErrorf(0, "%s: %w", p, err)

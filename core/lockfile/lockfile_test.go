@@ -139,7 +139,7 @@ func TestWrongFilesAreExplained(t *testing.T) {
 		"another block":        {"module \"x\" {}\n" + text, 1, "Unsupported block type"},
 		"another attribute":    {replace(`version     = "0.1.0"`, `versoin     = "0.1.0"`), 0, "Unsupported argument"},
 		"a missing attribute":  {replace("protocol    = 2\n", ""), 4, `The argument "protocol" is required`},
-		"no source":            {replace(`"runner/local"`, `"local"`), 13, `"local" is not the source of a plugin`},
+		"no source":            {replace(`"runner/local"`, `"local"`), 13, `"local" is not a source`},
 		"twice":                {text + text, 0, `The plugin "acme/deploy-bot" stands in the file twice`},
 		"no version":           {replace(`"0.1.0"`, `"latest"`), 14, "version: "},
 		"a number for version": {replace(`"0.1.0"`, `[]`), 14, "version must be a string"},

@@ -12,11 +12,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/runner-pipelines/runner/core/pluginhost/discover"
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
 
 var (
-	sourceForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9-]*$`)
 	hashForm   = regexp.MustCompile(`^[a-z0-9]+_[a-z0-9]+:sha256:[0-9a-f]{64}$`)
 	digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	nameForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
@@ -56,11 +56,11 @@ func Parse(name string, src []byte) (*File, hcl.Diagnostics) {
 	seen := map[string]bool{}
 	for _, block := range content.Blocks {
 		source := block.Labels[0]
-		switch {
-		case !sourceForm.MatchString(source):
-			diags = append(diags, invalid(&block.LabelRanges[0], "%q is not the source of a plugin, such as runner/local.", source))
+		if _, err := discover.ParseSource(source); err != nil {
+			diags = append(diags, invalid(&block.LabelRanges[0], "%v.", err))
 			continue
-		case seen[source]:
+		}
+		if seen[source] {
 			diags = append(diags, invalid(&block.LabelRanges[0], "The plugin %q stands in the file twice, as after a merge.", source))
 			continue
 		}

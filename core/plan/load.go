@@ -57,8 +57,8 @@ func (p *Plan) Load(opts LoadOptions) (*program.Program, hcl.Diagnostics) {
 	if diags = append(diags, more...); diags.HasErrors() {
 		return prog, diags
 	}
-	for i, n := range prog.Nodes {
-		if i >= len(p.Nodes) || p.Nodes[i].ID != n.ID {
+	for _, n := range p.Nodes {
+		if _, ok := prog.Node(n.ID); !ok {
 			return prog, append(diags, diagnostics.Error(hcl.Range{}, "Plan cannot be carried out by this runner",
 				"This runner reads the plan's files differently than runner %s, which made it. Use that version, or plan again.", p.Runner))
 		}

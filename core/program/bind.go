@@ -64,8 +64,10 @@ func (p *Program) spec(plugin, alias string) (pluginhost.Spec, hcl.Diagnostics) 
 	if diags.HasErrors() {
 		return spec, diags
 	}
-	v := bound.Wire()
-	spec.Config = &v
+	if _, about, err := p.catalog.Plugin(plugin); err == nil && about.Config != nil {
+		v := bound.Wire()
+		spec.Config = &v
+	}
 	return spec, diags
 }
 

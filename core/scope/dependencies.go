@@ -170,12 +170,13 @@ func (w *dependencyWalk) named(id nameID, r ref, emit func(*Stage, hcl.Range)) {
 }
 
 func (w *dependencyWalk) stages(c *Context, r ref, name string) []*Stage {
-	instances, ok := c.module.stages[name]
-	if !ok {
+	cfg := c.module.declared[name]
+	if cfg == nil {
 		w.diags = append(w.diags, unknownStage(r, c.module, name))
 		return nil
 	}
-	if cfg, _ := c.module.config.Stage(name); cfg.ForEach == nil {
+	instances := c.module.stages[name]
+	if cfg.ForEach == nil {
 		return instances
 	}
 	return chooseFor(w, c, r, instances)
@@ -183,7 +184,7 @@ func (w *dependencyWalk) stages(c *Context, r ref, name string) []*Stage {
 
 func (w *dependencyWalk) modules(c *Context, r ref, name string) []*module {
 	instances := c.module.children[name]
-	if call := c.module.call(name); call == nil || call.ForEach == nil {
+	if call := c.module.calls[name]; call == nil || call.ForEach == nil {
 		return instances
 	}
 	return chooseFor(w, c, r, instances)
@@ -281,7 +282,7 @@ func (w *dependencyWalk) dependsOn(c *Context, expr hcl.Expression) {
 		}
 		return
 	}
-	if c.module.call(name) == nil {
+	if c.module.calls[name] == nil {
 		names := make([]string, len(c.module.config.Calls))
 		for i, call := range c.module.config.Calls {
 			names[i] = call.Name

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 )
 
@@ -67,7 +68,10 @@ func (ev *evaluation) eval(c *Context, expr hcl.Expression) result {
 		evalCtx.Variables = in.variables()
 	}
 	v, diags := expr.Value(evalCtx)
-	out.diags = append(out.diags, explain(diags, evalCtx.Variables)...)
+	if len(diags) > 0 {
+		_, bound := block.Unwrap(expr)
+		out.diags = append(out.diags, explain(diags, evalCtx.Variables, bound)...)
+	}
 	if !diags.HasErrors() {
 		out.value = v
 	}

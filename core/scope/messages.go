@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,13 +17,12 @@ import (
 
 // explain puts the evaluator's messages into our words and keeps sensitive
 // values out of them.
-func explain(diags hcl.Diagnostics, variables map[string]cty.Value) hcl.Diagnostics {
-	if len(diags) == 0 {
-		return nil
-	}
+func explain(diags hcl.Diagnostics, scopes ...map[string]cty.Value) hcl.Diagnostics {
 	var secrets []string
-	for _, v := range variables {
-		secrets = append(secrets, lang.SensitiveTexts(v)...)
+	for _, variables := range scopes {
+		for _, v := range variables {
+			secrets = append(secrets, lang.SensitiveTexts(v)...)
+		}
 	}
 	for _, d := range diags {
 		explainOne(d)
@@ -40,6 +40,11 @@ func explain(diags hcl.Diagnostics, variables map[string]cty.Value) hcl.Diagnost
 
 // explainOne adds what the evaluator does not say: which names there are.
 func explainOne(d *hcl.Diagnostic) {
+	if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok {
+		if told, ok := errors.AsType[*lang.Problem](call.FunctionCallError()); ok {
+			d.Summary, d.Detail = told.Summary, told.Detail
+		}
+	}
 	switch d.Summary {
 	case "Unsupported attribute", "Missing map element":
 		d.Summary = "Unknown attribute"
@@ -71,15 +76,14 @@ func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
 			return "", nil, false
 		}
 		if step.SourceRange() == *d.Subject {
-			plain, _ := v.Unmark()
 			name, ok := attr(step)
 			switch {
-			case !ok || plain.IsNull():
-				return "", nil, false
-			case plain.Type().IsObjectType():
-				return name, slices.Sorted(maps.Keys(plain.Type().AttributeTypes())), true
-			case plain.Type().IsMapType() && plain.IsKnown() && !v.IsMarked():
-				return name, slices.Sorted(maps.Keys(plain.AsValueMap())), true
+			case !ok || v.IsMarked() || v.IsNull():
+				return "", nil, false // what names a sensitive value has is not shown
+			case v.Type().IsObjectType():
+				return name, slices.Sorted(maps.Keys(v.Type().AttributeTypes())), true
+			case v.Type().IsMapType() && v.IsKnown():
+				return name, slices.Sorted(maps.Keys(v.AsValueMap())), true
 			}
 			return "", nil, false
 		}

@@ -30,6 +30,8 @@ type module struct {
 	variables map[string]*config.Variable
 	locals    map[string]*config.Local
 	outputs   map[string]*config.Output
+	declared  map[string]*config.Stage
+	calls     map[string]*config.Call
 	given     map[string]*config.Input
 	// values are the final variables of the root.
 	values   map[string]cty.Value
@@ -45,8 +47,9 @@ func newModule(s *Scope, cfg *config.Module, parent *module, call *config.Call) 
 	m := &module{
 		scope: s, config: cfg, parent: parent, caller: call,
 		variables: map[string]*config.Variable{}, locals: map[string]*config.Local{},
-		outputs: map[string]*config.Output{}, given: map[string]*config.Input{},
-		children: map[string][]*module{}, stages: map[string][]*Stage{},
+		outputs: map[string]*config.Output{}, declared: make(map[string]*config.Stage, len(cfg.Stages)),
+		calls: map[string]*config.Call{}, given: map[string]*config.Input{},
+		children: map[string][]*module{}, stages: make(map[string][]*Stage, len(cfg.Stages)),
 		cache: map[nameID]result{}, closures: map[nameID][]*Stage{},
 	}
 	for _, v := range cfg.Variables {
@@ -57,6 +60,12 @@ func newModule(s *Scope, cfg *config.Module, parent *module, call *config.Call) 
 	}
 	for _, o := range cfg.Outputs {
 		m.outputs[o.Name] = o
+	}
+	for _, st := range cfg.Stages {
+		m.declared[st.Name] = st
+	}
+	for _, c := range cfg.Calls {
+		m.calls[c.Name] = c
 	}
 	if call != nil {
 		for _, in := range call.Inputs {
@@ -96,15 +105,6 @@ func (m *module) context() *Context { return &Context{module: m} }
 
 // callContext is where the inputs of this instance are evaluated.
 func (m *module) callContext() *Context { return &Context{module: m.parent, each: m.each} }
-
-func (m *module) call(name string) *config.Call {
-	for _, c := range m.config.Calls {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}
 
 func (m *module) outputNames() []string { return slices.Sorted(maps.Keys(m.outputs)) }
 
@@ -195,7 +195,7 @@ func convertVariable(v *config.Variable, given cty.Value, at hcl.Range) (cty.Val
 	switch {
 	case err != nil:
 		diag = diagnostics.Error(at, "Wrong type", "The variable %q is of type %s, and this value is not: %s.",
-			v.Name, typeexpr.TypeString(v.Type.Type.WithoutOptionalAttributesDeep()), conversionError(err))
+			v.Name, typeexpr.TypeString(v.Type.Type.WithoutOptionalAttributesDeep()), lang.ConversionError(err))
 	case out.IsNull() && !v.Nullable:
 		diag = diagnostics.Error(at, "Null value", "The variable %q is declared with nullable = false, so null is no value for it.", v.Name)
 	default:
@@ -205,29 +205,6 @@ func convertVariable(v *config.Variable, given cty.Value, at hcl.Range) (cty.Val
 		diag.Extra = diagnostics.Extra{Hidden: true}
 	}
 	return cty.DynamicVal, diag
-}
-
-// conversionError tells the place inside the value, where there is one.
-func conversionError(err error) string {
-	pathErr, ok := err.(cty.PathError)
-	if !ok || len(pathErr.Path) == 0 {
-		return err.Error()
-	}
-	text := ""
-	for _, step := range pathErr.Path {
-		switch s := step.(type) {
-		case cty.GetAttrStep:
-			text += "." + s.Name
-		case cty.IndexStep:
-			switch {
-			case s.Key.Type() == cty.Number && s.Key.IsKnown():
-				text += "[" + s.Key.AsBigFloat().Text('f', -1) + "]"
-			case s.Key.Type() == cty.String && s.Key.IsKnown():
-				text += `["` + s.Key.AsString() + `"]`
-			}
-		}
-	}
-	return "at " + text + ", " + err.Error()
 }
 
 // expand makes the instances of a module's stages and calls.
@@ -255,7 +232,7 @@ func (s *Scope) expand(m *module) hcl.Diagnostics {
 	for _, call := range m.config.Calls {
 		cfg := s.pipeline.Modules[call.Path]
 		if _, double := m.children[call.Name]; double || cfg == nil {
-			continue
+			continue // reported by package config
 		}
 		elements, moreDiags := s.elements(m, call.ForEach)
 		diags = append(diags, moreDiags...)

@@ -144,7 +144,7 @@ func (in *inputs) addFacts(root string, r ref) {
 		v = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.pipeline.Name)})
 	case "run":
 		if in.c.static {
-			in.fail(notYet(r, "The run"))
+			in.fail(notYet(r, r.text(2)))
 			return
 		}
 		in.use(result{dynamic: "run"})
@@ -192,7 +192,7 @@ func suggestOrList(name string, names []string) string {
 
 func notYet(r ref, what string) *hcl.Diagnostic {
 	return diagnostics.Error(r.SourceRange(), "Not known yet",
-		"%s is known only once the run is under way, and this must be known before anything runs. Use variables and locals that do not depend on it.", what)
+		"%s is known only later, and this must be known before anything else. Use variables and locals that do not depend on it.", what)
 }
 
 func (in *inputs) addEnv(r ref) {
@@ -216,9 +216,13 @@ func (in *inputs) addEnvironment(r ref) {
 	}
 	if len(r.Traversal) > 1 {
 		if name, ok := attr(r.Traversal[1]); ok && !slices.Contains(names, name) {
-			in.fail(diagnostics.Error(r.SourceRange(), "Unknown environment", "No environment is named %q.%s", name, diagnostics.Suggest(name, names)))
+			in.failUnlessTried(r, diagnostics.Error(r.SourceRange(), "Unknown environment", "No environment is named %q.%s", name, diagnostics.Suggest(name, names)))
 			return
 		}
+	}
+	if s.environmentValue == cty.NilVal {
+		in.fail(notYet(r, "What environments are"))
+		return
 	}
 	in.setWhole("environment", s.environmentValue)
 }
@@ -243,13 +247,18 @@ func (in *inputs) addInstances(root string, r ref) {
 
 func (in *inputs) addStage(r ref, name string) {
 	m := in.c.module
-	instances, ok := m.stages[name]
-	if !ok {
+	cfg := m.declared[name]
+	if cfg == nil {
 		in.fail(unknownStage(r, m, name))
 		return
 	}
 	in.use(result{dynamic: "stage." + name})
-	cfg, _ := m.config.Stage(name)
+	instances := m.stages[name]
+	if in.ev.static {
+		// Instances may not have been made yet.
+		in.pick("stage", name, cty.DynamicVal)
+		return
+	}
 	if cfg.ForEach == nil {
 		if !in.has("stage", name) {
 			in.pick("stage", name, in.ev.outputsOf(instances[0]))
@@ -290,8 +299,8 @@ func unknownStage(r ref, m *module, name string) *hcl.Diagnostic {
 
 func (in *inputs) addModule(r ref, name string) {
 	m := in.c.module
-	instances, ok := m.children[name]
-	if !ok {
+	call := m.calls[name]
+	if call == nil {
 		names := make([]string, len(m.config.Calls))
 		for i, c := range m.config.Calls {
 			names[i] = c.Name
@@ -299,12 +308,14 @@ func (in *inputs) addModule(r ref, name string) {
 		in.fail(diagnostics.Error(r.SourceRange(), "Unknown module", "No module is named %q.%s", name, diagnostics.Suggest(name, names)))
 		return
 	}
-	if len(instances) == 1 && instances[0].placeholder {
+	instances, made := m.children[name]
+	if !made || in.ev.static || len(instances) == 1 && instances[0].placeholder {
+		// Instances may not have been made yet, or cannot be.
 		in.use(result{dynamic: "module." + name})
 		in.pick("module", name, cty.DynamicVal)
 		return
 	}
-	if call := m.call(name); call.ForEach == nil {
+	if call.ForEach == nil {
 		in.pick("module", name, in.outputsOfModule(instances[0], r, 2, in.picked["module"][name]))
 		return
 	}

@@ -27,7 +27,8 @@ func collect(expr hcl.Expression) []ref {
 	if !ok {
 		var refs []ref
 		for _, t := range expr.Variables() {
-			refs = append(refs, ref{Traversal: t})
+			// Whether git stands inside try cannot be seen here.
+			refs = append(refs, ref{Traversal: t, tried: t.RootName() == "git"})
 		}
 		return refs
 	}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (r *reader) value(expr hcl.Expression, name string, ty cty.Type) (cty.Value
 	out, err := convert.Convert(v, ty)
 	switch {
 	case err != nil:
-		r.add(diagnostics.Error(at, "Wrong type", "The attribute %q is %s: %s.", name, describe(ty), err))
+		r.add(diagnostics.Error(at, "Wrong type", "The attribute %q is %s: %s.", name, describe(ty), lang.ConversionError(err)))
 		return cty.UnknownVal(ty), false
 	case out.IsNull():
 		r.add(diagnostics.Error(at, "Null value", "The attribute %q is null. Give it a value, or leave it out.", name))
@@ -141,6 +142,9 @@ func (r *reader) boolean(expr hcl.Expression, name string, otherwise bool) bool 
 	return v.True()
 }
 
+// unbounded is a most that only keeps numbers from overflowing.
+const unbounded = 1 << 20
+
 // whole is a whole number from least to most.
 func (r *reader) whole(expr hcl.Expression, name string, otherwise, least, most int) int {
 	if expr == nil {
@@ -152,7 +156,11 @@ func (r *reader) whole(expr hcl.Expression, name string, otherwise, least, most 
 	}
 	n, accuracy := v.AsBigFloat().Int64()
 	if accuracy != 0 || n < int64(least) || n > int64(most) {
-		r.add(diagnostics.Error(expr.Range(), "Value out of range", "The attribute %q is a whole number from %d to %d.", name, least, most))
+		bounds := fmt.Sprintf("from %d to %d", least, most)
+		if most >= unbounded {
+			bounds = fmt.Sprintf("of at least %d", least)
+		}
+		r.add(diagnostics.Error(expr.Range(), "Value out of range", "The attribute %q is a whole number %s.", name, bounds))
 		return otherwise
 	}
 	return int(n)

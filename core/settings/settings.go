@@ -161,7 +161,7 @@ func Pools(sc *scope.Scope, p *config.Pipeline) (map[string]int, hcl.Diagnostics
 	r := &reader{c: sc.Static()}
 	out := make(map[string]int, len(p.Pools))
 	for _, q := range p.Pools {
-		out[q.Name] = r.whole(q.Limit, "limit", 1, 1, 1<<20)
+		out[q.Name] = r.whole(q.Limit, "limit", 1, 1, unbounded)
 	}
 	return out, r.diags
 }
@@ -174,7 +174,7 @@ func Products(s *scope.Stage) (map[string]cty.Value, hcl.Diagnostics) {
 	out := make(map[string]cty.Value, len(s.Config.Produces))
 	for _, p := range s.Config.Produces {
 		out[p.Name] = cty.UnknownVal(cty.String)
-		v, ok := r.value(p.Path, "produces", cty.String)
+		v, ok := r.value(p.Path, "produces."+p.Name, cty.String)
 		if !ok || !v.IsKnown() {
 			continue
 		}
@@ -233,7 +233,7 @@ func (r *reader) waves(cfg *config.Stage) [][]string {
 					r.add(diagnostics.Error(at, "Invalid waves", "No target is named %q.%s", label, diagnostics.Suggest(label, labels)))
 					seen[label] = true
 				case seen[label]:
-					r.add(diagnostics.Error(at, "Invalid waves", "The target %q stands in two waves. Each target moves once.", label))
+					r.add(diagnostics.Error(at, "Invalid waves", "The target %q stands there twice. Each target moves once.", label))
 				}
 				seen[label] = true
 				names = append(names, label)

@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/cli/ask"
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
@@ -98,7 +98,7 @@ func run(ctx context.Context, opts *Options) error {
 			v.Note("Nothing to do.")
 			return nil
 		}
-		if err := confirm(opts); err != nil {
+		if err := ask.Approval(opts.Env, opts.AutoApprove, "apply"); err != nil {
 			return err
 		}
 	}
@@ -147,19 +147,4 @@ func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *
 		return nil, err
 	}
 	return &planning.Made{Plan: p, Program: prog, Pool: pool}, nil
-}
-
-func confirm(opts *Options) error {
-	if opts.AutoApprove {
-		return nil
-	}
-	if !opts.Env.Interactive {
-		return &command.ExitError{Code: command.Failed, Message: "Error: Nobody to ask\n\nWithout a terminal nobody can approve the plan. Approve it beforehand:\n  runner apply -auto-approve"}
-	}
-	fmt.Fprint(opts.Env.Stderr, "\nDo this? Only yes is accepted: ")
-	answer, _ := bufio.NewReader(opts.Env.Stdin).ReadString('\n')
-	if strings.TrimSpace(answer) != "yes" {
-		return &command.ExitError{Code: command.Failed, Message: "Nothing was done."}
-	}
-	return nil
 }

@@ -171,11 +171,15 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	defer close(done)
 	go d.interrupts(stop, done)
 	started := time.Now()
+	replayed, err := d.replayed(ctx)
+	if err != nil {
+		return err
+	}
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
 		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
-		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(),
+		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed,
 	})
 	idle, err := e.Run(ctx)
 	if err != nil {
@@ -187,6 +191,22 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 		}
 	}
 	return d.leave(state, idle, time.Since(started))
+}
+
+// replayed is the run whose results a rollback builds on.
+func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
+	if d.plan.Replays == "" {
+		return nil, nil
+	}
+	rec, err := d.w.Runs.Get(ctx, d.plan.Replays)
+	if err != nil {
+		return nil, err
+	}
+	past, err := Past(ctx, d.w, rec)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Replayed{Run: rec.ID, State: past.State}, nil
 }
 
 // interrupts turns the first Ctrl-C into a stop after what is under way, and the

@@ -3,16 +3,16 @@
 package initialize
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"path/filepath"
+	"os"
 	"strings"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/lockfile"
 	"github.com/runner-pipelines/runner/core/pluginhost"
-	"github.com/runner-pipelines/runner/sdk/host"
 )
 
 // Options of the command.
@@ -58,25 +58,17 @@ func run(ctx context.Context, opts *Options) error {
 	if err := w.Show(opts.Env.Stderr, diags); err != nil {
 		return err
 	}
-	places, diags := w.Places(opts.PluginDir)
-	if err := w.Show(opts.Env.Stderr, diags); err != nil {
-		return err
-	}
-	cert, err := host.NewCertificate()
-	if err != nil {
-		return err
-	}
-	locked, chosen, diags := pluginhost.Resolve(ctx, workspace.Requirements(w.Pipeline), w.Lock, pluginhost.Options{
-		Places: places, SchemaDir: w.SchemaDir(), Upgrade: opts.Upgrade, Certificate: cert,
+	found, diags := pluginhost.Resolve(ctx, workspace.Requirements(w.Pipeline), w.Lock, pluginhost.Options{
+		Places: w.Places(opts.PluginDir), SchemaDir: w.SchemaDir(), Upgrade: opts.Upgrade, Log: w.Slog(),
 	})
 	if err := w.Show(opts.Env.Stderr, diags); err != nil {
 		return err
 	}
 	out := opts.Env.Stdout
-	for _, s := range chosen {
+	for _, s := range found.Selections {
 		change := ""
 		if s.Change != "" {
-			change = " (" + s.Change + ")"
+			change = " (" + string(s.Change) + ")"
 		}
 		fmt.Fprintf(out, "%s %s from %s%s\n", s.Source, s.Description.Version, s.Where, change)
 		var names []string
@@ -84,17 +76,18 @@ func run(ctx context.Context, opts *Options) error {
 			names = append(names, comp.Name)
 		}
 		fmt.Fprintf(out, "  serves %s\n", strings.Join(names, ", "))
-		if p := locked.Plugin(s.Source); p != nil && len(p.Env) > 0 {
-			fmt.Fprintf(out, "  may see %s\n", strings.Join(p.Env, ", "))
+		if len(s.NewEnv) > 0 {
+			fmt.Fprintf(out, "  may see the environment variables %s\n", strings.Join(s.NewEnv, ", "))
 		}
 	}
 	if opts.Lockfile == "readonly" {
-		if string(locked.Bytes()) != string(w.LockBytes) {
+		old, _ := os.ReadFile(w.LockPath())
+		if !bytes.Equal(found.Lock.Bytes(), old) {
 			return &command.ExitError{Code: command.Failed, Message: "Error: Lock file is out of date\n\nThe plugins found are not those of " + lockfile.Name + ", and -lockfile=readonly forbids to change it. To change it:\n  runner init"}
 		}
 		return nil
 	}
-	if err := locked.Save(filepath.Join(w.Dir, lockfile.Name)); err != nil {
+	if err := found.Save(w.LockPath(), w.Data); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nThe pipeline is ready. To see what it would do:\n  runner plan\n")

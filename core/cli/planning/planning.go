@@ -49,13 +49,10 @@ func Make(ctx context.Context, w *workspace.Workspace, opts Options, alive *lock
 	if err != nil {
 		return nil, err
 	}
-	pool, diags := w.Pool(opts.PluginDir, w.Lock, alive)
-	if err := w.Show(w.Env.Stderr, diags); err != nil {
-		return nil, err
-	}
+	pool := w.Pool(opts.PluginDir, w.Lock, alive)
 	p, prog, diags := plan.Make(ctx, plan.Options{
 		Pipeline: w.Pipeline, Values: values, World: w.World(), Catalog: w.Catalog, Plugins: pool, Key: w.Key,
-		Lock: w.LockBytes, Lineage: lineage, Runner: w.Env.Version, Now: time.Now(), Artifacts: w.ArtifactDir(),
+		Lock: w.Lock.Bytes(), Lineage: lineage, Runner: w.Env.Version, Now: time.Now(), Artifacts: w.ArtifactDir(),
 	})
 	if err := w.Show(w.Env.Stderr, diags); err != nil {
 		pool.StopAll()

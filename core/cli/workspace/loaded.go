@@ -31,9 +31,5 @@ func (w *Workspace) Loaded(p *plan.Plan, pluginDir string, vars, files []string,
 	if diags.HasErrors() {
 		return nil, nil, w.Show(w.Env.Stderr, diags)
 	}
-	pool, diags := w.Pool(pluginDir, locked, alive)
-	if diags.HasErrors() {
-		return nil, nil, w.Show(w.Env.Stderr, diags)
-	}
-	return prog, pool, nil
+	return prog, w.Pool(pluginDir, locked, alive), nil
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/runner-pipelines/runner/core/seal"
 	"github.com/runner-pipelines/runner/core/store"
 	"github.com/runner-pipelines/runner/core/store/sqlite"
+	"github.com/runner-pipelines/runner/sdk/call"
 )
 
 // DataDirEnv names the environment variable that moves .runner elsewhere.
@@ -40,7 +41,7 @@ type Workspace struct {
 	// Dir is the pipeline's directory, Data its .runner.
 	Dir, Data string
 	Lock      *lockfile.File
-	LockBytes []byte
+	settings  *discover.Settings
 	Catalog   *catalog.Catalog
 	Redactor  *redact.Redactor
 
@@ -61,13 +62,14 @@ func Open(env *command.Env) (*Workspace, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return w, diags
 	}
-	path := filepath.Join(w.Dir, lockfile.Name)
-	lock, more := lockfile.Load(path)
+	set, more := discover.LoadSettings(env.LookupEnv)
 	diags = append(diags, more...)
-	w.Lock = lock
-	if b, err := os.ReadFile(path); err == nil {
-		w.LockBytes = b
+	lock, more := pluginhost.LoadLock(w.LockPath(), w.Data, set)
+	diags = append(diags, more...)
+	if lock == nil {
+		lock = &lockfile.File{}
 	}
+	w.Lock, w.settings = lock, set
 	w.Catalog = catalog.New(w.SchemaDir(), lock, Required(p))
 	return w, diags
 }
@@ -114,8 +116,7 @@ func (w *Workspace) SchemaDir() string { return filepath.Join(w.Data, "schemas")
 func (w *Workspace) ArtifactDir() string { return filepath.Join(w.Data, "artifacts") }
 
 // Places are where programs of plugins may lie.
-func (w *Workspace) Places(pluginDir string) (discover.Places, hcl.Diagnostics) {
-	set, diags := discover.LoadSettings(w.Env.LookupEnv)
+func (w *Workspace) Places(pluginDir string) discover.Places {
 	if pluginDir == "" {
 		pluginDir = w.Env.Getenv("RUNNER_PLUGIN_DIR")
 	}
@@ -123,10 +124,13 @@ func (w *Workspace) Places(pluginDir string) (discover.Places, hcl.Diagnostics) 
 		pluginDir = absolute(w.Env.Dir, pluginDir)
 	}
 	return discover.Places{
-		Settings: set, PluginDir: pluginDir, CacheDir: w.Env.Getenv("RUNNER_PLUGIN_CACHE_DIR"),
+		Settings: w.settings, PluginDir: pluginDir, CacheDir: w.Env.Getenv("RUNNER_PLUGIN_CACHE_DIR"),
 		ExeDir: w.Env.ExeDir, Platform: discover.Platform(),
-	}, diags
+	}
 }
+
+// LockPath is where the lock file lies.
+func (w *Workspace) LockPath() string { return filepath.Join(w.Dir, lockfile.Name) }
 
 // Initialised says what is wrong between pipeline and lock file.
 func (w *Workspace) Initialised() hcl.Diagnostics {
@@ -164,17 +168,14 @@ func (w *Workspace) Close() {
 // Artifacts is the artifact store.
 func (w *Workspace) Artifacts() *artifact.Store { return artifact.Open(w.ArtifactDir()) }
 
-// Pool is a pool of plugin processes; the caller stops it. lockText is that of
-// the plan where there is one, so that a run keeps the plugins it was planned with.
-func (w *Workspace) Pool(pluginDir string, locked *lockfile.File, alive *lock.Alive) (*pluginhost.Pool, hcl.Diagnostics) {
-	places, diags := w.Places(pluginDir)
-	if diags.HasErrors() {
-		return nil, diags
-	}
+// Pool is a pool of plugin processes; the caller stops it. Locked is the plan's
+// lock file where there is a plan, so that a run keeps the plugins it was planned
+// with.
+func (w *Workspace) Pool(pluginDir string, locked *lockfile.File, alive *lock.Alive) *pluginhost.Pool {
 	return pluginhost.NewPool(pluginhost.PoolConfig{
-		Requirements: Requirements(w.Pipeline), Lock: locked, Places: places, SchemaDir: w.SchemaDir(),
-		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(),
-	}), diags
+		Requirements: Requirements(w.Pipeline), Lock: locked, Places: w.Places(pluginDir), SchemaDir: w.SchemaDir(),
+		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(), Call: call.Call{Pipeline: w.Pipeline.Name, Attempt: 1},
+	})
 }
 
 // Slog is the log for the authors of plugins, set by RUNNER_LOG.
