@@ -47,7 +47,7 @@ func StartLoad(address string, perSecond int) *Load {
 	shoppers := vegeta.NewStaticTargeter(
 		vegeta.Target{Method: http.MethodGet, URL: address + "/"},
 		vegeta.Target{Method: http.MethodGet, URL: address + "/api/products"},
-		vegeta.Target{Method: http.MethodPost, URL: address + "/api/order", Body: []byte(`{"product":1}`),
+		vegeta.Target{Method: http.MethodPost, URL: address + "/api/order", Body: []byte(`{"product":"kettle","quantity":1}`),
 			Header: http.Header{"Content-Type": {"application/json"}}},
 	)
 	results := l.attacker.Attack(shoppers, vegeta.ConstantPacer{Freq: perSecond, Per: time.Second}, 0, "demo")

@@ -73,13 +73,14 @@ func (r *Report) Broken() (broken []string) {
 // Print writes the tables.
 func (r *Report) Print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\nrelease\trequests\tfailed by itself\tfailed by a switch\tp50\tp99\t")
+	fmt.Fprintln(out)
+	fmt.Fprintln(w, "release \trequests\tfailed by itself\tfailed by a switch\tp50\tp99\t")
 	for _, release := range slices.Sorted(maps.Keys(r.Answers)) {
 		a, name := r.Answers[release], release
 		if release == Nobody {
 			name = "(nobody)"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t\n", name, a.Requests, a.Injected, a.Lost,
+		fmt.Fprintf(w, "%-8s\t%d\t%d\t%d\t%s\t%s\t\n", name, a.Requests, a.Injected, a.Lost,
 			a.Latencies.P50.Round(10*time.Microsecond), a.Latencies.P99.Round(10*time.Microsecond))
 	}
 	w.Flush()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -58,6 +59,8 @@ const (
 	WeightSet EventKind = iota + 1
 	// HarmFound: the verdict over the whole rollout is that the candidate does harm.
 	HarmFound
+	// Aborting: the way back begins.
+	Aborting
 )
 
 // Event of a run.
@@ -83,10 +86,9 @@ func (r *Runner) Init(ctx context.Context) error {
 // means that it was not carried to an end.
 func (r *Runner) Apply(ctx context.Context, vars map[string]string, tell func(Event)) (Outcome, error) {
 	args := []string{"apply", "-auto-approve", "-json"}
-	for name, v := range vars {
-		args = append(args, "-var", name+"="+v)
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		args = append(args, "-var", name+"="+vars[name])
 	}
-	slices.Sort(args[3:])
 	cmd := r.command(ctx, args...)
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
@@ -190,6 +192,14 @@ func understand(kind string, at time.Time, data json.RawMessage, commands map[in
 		if v.Harm.Value == "fail" {
 			tell(Event{Kind: HarmFound, Time: at, Text: v.Harm.Why})
 		}
+	case "rollout.aborting":
+		var a struct {
+			Why string `json:"why"`
+		}
+		if err := json.Unmarshal(data, &a); err != nil {
+			return err
+		}
+		tell(Event{Kind: Aborting, Time: at, Text: a.Why})
 	}
 	return nil
 }

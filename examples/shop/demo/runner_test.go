@@ -17,6 +17,7 @@ func TestReadEvents(t *testing.T) {
 {"time":"2026-11-23T12:00:05Z","type":"command.succeeded","run":"r","data":{"command":7}}
 {"time":"2026-11-23T12:00:06Z","type":"verdict.reached","run":"r","data":{"harm":{"value":"inconclusive","n":1},"step":{"value":"pass","n":1}}}
 {"time":"2026-11-23T12:00:07Z","type":"verdict.reached","run":"r","data":{"harm":{"value":"fail","n":60,"why":"too many errors"},"step":{"value":"fail","n":60}}}
+{"time":"2026-11-23T12:00:08Z","type":"rollout.aborting","run":"r","data":{"node":"stage.release","why":"harm: too many errors","outcome":"rolled_back"}}
 {"time":"2026-11-23T12:00:08Z","type":"command.issued","run":"r","data":{"id":9,"kind":"set_weight","release":"abc","back":true}}
 {"time":"2026-11-23T12:00:09Z","type":"command.succeeded","run":"r","data":{"command":9}}
 `
@@ -24,6 +25,7 @@ func TestReadEvents(t *testing.T) {
 	want := []Event{
 		{Kind: WeightSet, Time: at(5), Weight: "5%"},
 		{Kind: HarmFound, Time: at(7), Text: "too many errors"},
+		{Kind: Aborting, Time: at(8), Text: "harm: too many errors"},
 		{Kind: WeightSet, Time: at(9), Weight: "0%"},
 	}
 	var got []Event

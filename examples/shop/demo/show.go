@@ -84,6 +84,8 @@ func (s *Show) Play(ctx context.Context) (_ *Report, err error) {
 type progress struct {
 	shares        []string
 	verdict, zero time.Time
+	// why the way back was taken.
+	why string
 }
 
 func (s *Show) deploy(ctx context.Context, st *stage, version, failRate string, want Outcome) (*progress, error) {
@@ -101,6 +103,8 @@ func (s *Show) deploy(ctx context.Context, st *stage, version, failRate string, 
 			} else {
 				p.shares = append(p.shares, e.Weight)
 			}
+		case Aborting:
+			p.why = e.Text
 		case HarmFound:
 			if p.verdict.IsZero() {
 				p.verdict = e.Time
@@ -112,7 +116,7 @@ func (s *Show) deploy(ctx context.Context, st *stage, version, failRate string, 
 		return nil, fmt.Errorf("deploying %s: %w", version, err)
 	}
 	if got != want {
-		return nil, fmt.Errorf("deploying %s: it was %s, and should have been %s", version, got, want)
+		return nil, fmt.Errorf("deploying %s: it was %s, and should have been %s; %s", version, got, want, p.why)
 	}
 	s.say("  %6.1fs  %s", time.Since(st.began).Seconds(), got)
 	return p, nil
