@@ -113,7 +113,7 @@ func (c *converter) convertPlain(v cty.Value, t schema.Type, path value.Path) ct
 	}
 	switch t.Kind {
 	case schema.Number:
-		c.number(out, path)
+		return c.number(out, path)
 	case schema.Integer:
 		if n, accuracy := out.AsBigFloat().Int64(); accuracy != 0 || n > maxInteger || n < -maxInteger {
 			c.fail(path, "Value out of range", "%s is a whole number from −(2^53−1) to 2^53−1.", describe(path))
@@ -126,10 +126,17 @@ func (c *converter) convertPlain(v cty.Value, t schema.Type, path value.Path) ct
 	return out
 }
 
-func (c *converter) number(v cty.Value, path value.Path) {
-	if f, _ := v.AsBigFloat().Float64(); math.IsInf(f, 0) || math.IsNaN(f) {
+// number is the value as the plugin will read it.
+func (c *converter) number(v cty.Value, path value.Path) cty.Value {
+	if f, _ := v.AsBigFloat().Float64(); math.IsInf(f, 0) {
 		c.fail(path, "Value out of range", "%s is too large a number.", describe(path))
+		return cty.UnknownVal(cty.Number)
 	}
+	out, err := cty.ParseNumberVal(numberText(v.AsBigFloat()))
+	if err != nil {
+		return v
+	}
+	return out
 }
 
 // free takes any value that can travel.
@@ -137,8 +144,7 @@ func (c *converter) free(v cty.Value, path value.Path) cty.Value {
 	any := schema.Primitive(schema.Any)
 	switch ty := v.Type(); {
 	case ty == cty.Number:
-		c.number(v, path)
-		return v
+		return c.number(v, path)
 	case ty.IsPrimitiveType():
 		return v
 	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType():

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/diagnostics"
@@ -370,11 +371,12 @@ func (d *decoder) labels(expr hcl.Expression, b *schema.Block, names map[string]
 		if diags.HasErrors() || !v.IsKnown() {
 			return nil
 		}
-		if v.IsMarked() || v.IsNull() || v.Type() != cty.String {
+		label, err := convert.Convert(v, cty.String)
+		if err != nil || v.IsMarked() || v.IsNull() {
 			d.add(diagnostics.Error(e.Range(), "Invalid labels", "A label is a string that is neither null nor sensitive."))
 			return nil
 		}
-		out[i] = v.AsString()
+		out[i] = label.AsString()
 	}
 	return out
 }

@@ -67,7 +67,7 @@ func (ev *evaluation) eval(c *Context, expr hcl.Expression) result {
 	if len(refs) > 0 {
 		evalCtx.Variables = in.variables()
 	}
-	v, diags := expr.Value(evalCtx)
+	v, diags := valueOf(expr, evalCtx)
 	if len(diags) > 0 {
 		_, bound := block.Unwrap(expr)
 		out.diags = append(out.diags, explain(diags, evalCtx.Variables, bound)...)
@@ -76,6 +76,19 @@ func (ev *evaluation) eval(c *Context, expr hcl.Expression) result {
 		out.value = v
 	}
 	return out
+}
+
+// panicSummary is of the message for a mistake in the evaluator itself.
+const panicSummary = "Evaluation failed"
+
+func valueOf(expr hcl.Expression, evalCtx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
+	defer func() {
+		if recover() != nil {
+			v, diags = cty.DynamicVal, failure(expr.Range(), panicSummary,
+				"The evaluator could not work with this expression. That is a mistake of runner and not yours: write it in another way, and please report it.")
+		}
+	}()
+	return expr.Value(evalCtx)
 }
 
 // named evaluates what a name stands for, once.

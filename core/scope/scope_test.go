@@ -834,6 +834,11 @@ module "m" { source = "./m" }
 		if !diags.HasErrors() && v == cty.NilVal {
 			t.Error("no value and no error")
 		}
+		for _, d := range diags {
+			if d.Summary == "Evaluation failed" {
+				t.Error(d)
+			}
+		}
 		first, _ := st.Context().References(expr)
 		again, _ := st.Context().References(expr)
 		if diff := cmp.Diff(first, again); diff != "" {
