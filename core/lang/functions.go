@@ -19,6 +19,9 @@ func Functions(w World) map[string]function.Function {
 	for name, f := range pure() {
 		all[name] = f
 	}
+	if k, ok := w.(keeper); ok {
+		all["sensitive"] = keepingSensitive(k)
+	}
 	for name, f := range worldly(w) {
 		all[name] = guard(f)
 	}
