@@ -12,6 +12,10 @@ import (
 // TestMain makes the test binary everything that the tests start: the service
 // that is deployed, and this program's own processes.
 func TestMain(m *testing.M) {
+	// The SDK starts this program once more to look after commands.
+	if os.Getenv("RUNNER_GUARD") != "" {
+		sdk.Serve(plugin())
+	}
 	if len(os.Args) > 1 {
 		if os.Args[1] == testServiceArg {
 			os.Exit(testService(os.Args[2:]))
@@ -19,12 +23,12 @@ func TestMain(m *testing.M) {
 		if os.Args[1] == testInstallerArg {
 			os.Exit(testInstaller(os.Args[2]))
 		}
+		if os.Args[1] == testPluginArg {
+			sdk.Serve(plugin())
+		}
 		if c, ok := commands()[os.Args[1]]; ok {
 			os.Exit(c.Run(os.Args[2:]))
 		}
-	}
-	if os.Getenv("RUNNER_PLUGIN_COOKIE") != "" || os.Getenv("RUNNER_GUARD") != "" {
-		sdk.Serve(plugin())
 	}
 	os.Exit(run(m))
 }
