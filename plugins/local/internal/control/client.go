@@ -113,7 +113,7 @@ func (c *Client) sweep(ctx context.Context) error {
 	proc.Stop(state.Front, 0)
 	for _, r := range state.Releases {
 		for _, replica := range r.Replicas {
-			proc.Stop(replica.Proc, r.Spec.Grace)
+			proc.Stop(replica.Process(), r.Spec.Grace)
 		}
 	}
 	return c.dir.Remove()
