@@ -33,8 +33,16 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// testRoot is the environment variable with the folder for services.
+const testRoot = "RUNNER_LOCAL_TEST_ROOT"
+
 // run gives all tests one folder for services and sees to it that they leave none.
 func run(m *testing.M) int {
+	// A plugin that a suite starts works in the folder of the suite.
+	if root := os.Getenv(testRoot); root != "" {
+		os.Setenv("RUNNER_LOCAL_DIR", root)
+		return m.Run()
+	}
 	root, err := os.MkdirTemp("", "runner-local-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
