@@ -43,6 +43,9 @@ func run(ctx context.Context) int {
 	report, err := show.Play(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
+		if ctx.Err() != nil {
+			return 130
+		}
 		return 1
 	}
 	report.Print(os.Stdout)
