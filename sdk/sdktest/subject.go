@@ -134,7 +134,7 @@ func (s Subject) Start(t T, kind schema.Kind) *Started {
 	if err != nil {
 		t.Fatalf("the plugin does not start: %v", err)
 	}
-	t.Cleanup(func() { p.Stop(2 * time.Second) })
+	t.Cleanup(func() { p.Stop(500 * time.Millisecond) })
 	started := &Started{Process: p, log: log}
 	if started.Description, err = p.Describe(t.Context()); err != nil {
 		t.Fatalf("describe: %v", err)
