@@ -12,7 +12,7 @@ BUILD := $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$
 EXE   := $(shell $(GO) env GOEXE)
 RACE  := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-MODULES  := core sdk plugins/local plugins/canary examples/shop examples/plugin
+MODULES  := core sdk plugins/local plugins/canary examples/shop examples/plugin docs
 PATTERNS := $(MODULES:%=./%/...)
 
 # Tools are pinned by modules of their own and built once per version, outside the repository.
