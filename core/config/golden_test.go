@@ -84,7 +84,7 @@ func TestGood(t *testing.T) {
 	}
 }
 
-func archives(t *testing.T, dir string) []string {
+func archives(t testing.TB, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil {
