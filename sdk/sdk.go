@@ -4,6 +4,8 @@
 package sdk
 
 import (
+	"context"
+
 	"github.com/runner-pipelines/runner/sdk/action"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/strategy"
@@ -15,7 +17,7 @@ import (
 type Plugin struct {
 	// Name is short, such as aws; the program is called runner-plugin-aws.
 	Name string
-	// Version is semantic, without a leading v.
+	// Version is semantic, without a leading v. It may be set at link time.
 	Version string
 	// Config is the body of the plugin block as a tagged struct; nil when it takes
 	// none. The SDK calls Configure on the decoded value once per process, and all
@@ -43,18 +45,27 @@ type Configurer interface {
 	Configure() error
 }
 
+// Checker is implemented by the plugin block of a plugin that can tell as whom
+// it acts, such as an account or a user, and what it lacks. It changes nothing.
+type Checker interface {
+	// Check is called after Configure. Missing permissions are errors; the
+	// identity is shown in any case.
+	Check(ctx context.Context) (identity string, err error)
+}
+
 // Command is one subcommand of a plugin's program.
 type Command struct {
-	// Doc is one line for the program's help.
+	// Doc is one line for the program's help; a command without one is not listed.
 	Doc string
 	// Run gets the arguments after the name and returns the exit code.
 	Run func(args []string) int
 }
 
 // Validator is implemented by a component that can tell that its own
-// configuration is wrong. It is called after decoding, before anything runs, and
-// is not called for parts that are not known yet: diagnostics on unknown places
-// are dropped. Return diag.AtAttr errors, joined when there are several.
+// configuration is wrong. It is called after decoding, before anything runs. What
+// is not known yet is zero then, and diagnostics about unknown places, or about
+// no place, are dropped. Return diag.AtAttr errors, joined when there are
+// several; diag.Warn and diag.WarnAtAttr stop nothing.
 type Validator interface{ Validate() error }
 
 // Documented is implemented by a component that says what it is for, in a few

@@ -114,6 +114,14 @@ func (p *Problem) Error() string {
 // Unwrap is the error that was wrapped, if any.
 func (p *Problem) Unwrap() error { return p.cause }
 
+// WithCause is p with an error that errors.Is and errors.As find; its text is
+// not shown.
+func (p *Problem) WithCause(err error) *Problem {
+	out := *p
+	out.cause = err
+	return &out
+}
+
 // ErrPermanent marks an error as one that another try cannot help.
 var ErrPermanent = errors.New("permanent")
 
@@ -133,6 +141,17 @@ func AtPath(path value.Path, summary string, cause error) error {
 	return &Problem{Diagnostics: List{{Severity: Error, Summary: summary, Detail: cause.Error(), Path: path}}, cause: cause}
 }
 
+// Warn is a warning about the component as a whole. Returned from Validate or
+// Plan, alone or joined with errors, it is shown and stops nothing.
+func Warn(summary, format string, args ...any) error {
+	return &Problem{Diagnostics: List{{Severity: Warning, Summary: summary, Detail: fmt.Sprintf(format, args...)}}}
+}
+
+// WarnAtAttr is a warning about one attribute of the configuration.
+func WarnAtAttr(attr, summary, format string, args ...any) error {
+	return &Problem{Diagnostics: List{{Severity: Warning, Summary: summary, Detail: fmt.Sprintf(format, args...), Path: value.Names(attr)}}}
+}
+
 // Retryable says that another try can help and that nothing was changed.
 func Retryable(err error) error {
 	return with(err, func(p *Problem) { p.Retry, p.Effect = Safe, None })
@@ -148,21 +167,70 @@ func WithEffect(e Effect, err error) error {
 	return with(err, func(p *Problem) { p.Effect = e })
 }
 
-// Of reads any error as a Problem: one found in the chain, else a new one with
-// the error's text. It is nil for nil.
+// Of reads any error as a Problem: those found in its chain, else a new one with
+// the error's text. Of joined errors it keeps all diagnostics, and of what they
+// say about retry and effect the most careful: never before later before safe,
+// unknown before done before none. It is nil for nil.
 func Of(err error) *Problem {
 	if err == nil {
 		return nil
 	}
-	var p *Problem
-	if errors.As(err, &p) {
-		out := *p
-		if errors.Is(err, ErrPermanent) {
-			out.Retry = Never
-		}
-		return &out
+	var found []*Problem
+	collect(err, &found)
+	if len(found) == 0 {
+		return &Problem{Diagnostics: List{{Severity: Error, Summary: "Operation failed", Detail: err.Error()}}, cause: err}
 	}
-	return &Problem{Diagnostics: List{{Severity: Error, Summary: "Operation failed", Detail: err.Error()}}, cause: err}
+	out := *found[0]
+	for _, p := range found[1:] {
+		out.Diagnostics = append(out.Diagnostics[:len(out.Diagnostics):len(out.Diagnostics)], p.Diagnostics...)
+		out.Retry = careful(out.Retry, p.Retry, Never, Later, Safe)
+		out.Effect = careful(out.Effect, p.Effect, Unknown, Done, None)
+		out.After = max(out.After, p.After)
+		out.cause = err
+	}
+	if errors.Is(err, ErrPermanent) {
+		out.Retry, out.After = Never, 0
+	}
+	return &out
+}
+
+// collect finds the outermost Problem of each branch. A branch without one
+// counts as an error with its text, unless it is the only branch.
+func collect(err error, found *[]*Problem) {
+	switch e := err.(type) {
+	case *Problem:
+		*found = append(*found, e)
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			collect(inner, found)
+		}
+	case interface{ Unwrap() []error }:
+		branches := e.Unwrap()
+		var any bool
+		all := make([]*Problem, 0, len(branches))
+		for _, b := range branches {
+			var here []*Problem
+			if collect(b, &here); len(here) > 0 {
+				any = true
+			} else if b != nil && !errors.Is(ErrPermanent, b) {
+				here = []*Problem{{Diagnostics: List{{Severity: Error, Summary: "Operation failed", Detail: b.Error()}}, cause: b}}
+			}
+			all = append(all, here...)
+		}
+		if any {
+			*found = append(*found, all...)
+		}
+	}
+}
+
+// careful is the one of a and b that comes first in order.
+func careful[T comparable](a, b T, order ...T) T {
+	for _, x := range order {
+		if a == x || b == x {
+			return x
+		}
+	}
+	return a
 }
 
 func with(err error, change func(*Problem)) error {

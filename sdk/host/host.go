@@ -45,6 +45,9 @@ type Config struct {
 	Alive *os.File
 	// StartTimeout limits the launch; 30 s when 0.
 	StartTimeout time.Duration
+	// CancelGrace is how long a call that was cancelled waits for the plugin's
+	// own outcome; 5 s when 0.
+	CancelGrace time.Duration
 	// Log receives the process's own log lines. It is never nil.
 	Log *slog.Logger
 }

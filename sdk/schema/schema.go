@@ -15,7 +15,14 @@
 // An attribute without "optional" must be given. The default of an optional
 // one is read from the struct that Of is given. A *T is null when not given.
 // Further tags: doc, sensitive, known (must be known at plan), unique (list
-// whose elements differ), deprecated (what to use instead).
+// whose elements differ), deprecated (what to use instead); on repeated blocks
+// min and max.
+//
+// A block held as *T may be left out, a block held as T must be given, []T and
+// []*T repeat. A struct as an attribute is an object; its own fields carry hcl
+// tags too. An embedded struct without a tag lends its fields. A type that
+// marshals to and from text, such as time.Time, is a string. The types any and
+// json.RawMessage take what is given.
 package schema
 
 import (

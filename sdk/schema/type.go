@@ -55,7 +55,7 @@ func ListOf(elem Type) Type { return Type{Kind: List, Elem: &elem} }
 // MapOf is the type of maps from string to elem.
 func MapOf(elem Type) Type { return Type{Kind: Map, Elem: &elem} }
 
-// Of a primitive kind.
+// Primitive is the type of this kind; the kind is neither List, Map nor Object.
 func Primitive(k TypeKind) Type { return Type{Kind: k} }
 
 // String writes the type expression: list(object({name=string, size=optional(integer)})).

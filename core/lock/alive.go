@@ -1,0 +1,176 @@
+package lock
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// AliveError means that processes of an earlier incarnation of the run are still there.
+type AliveError struct {
+	Run  string
+	Path string
+	// Holders are the processes that said they hold the file, where known.
+	Holders []AliveHolder
+}
+
+// AliveHolder is one process that may hold a liveness lock.
+type AliveHolder struct {
+	PID  int
+	Name string
+	// Running says whether a process with that number exists now.
+	Running bool
+}
+
+func (e *AliveError) Error() string {
+	var names []string
+	for _, h := range e.Holders {
+		if h.Running {
+			names = append(names, fmt.Sprintf("%s (process %d)", h.Name, h.PID))
+		}
+	}
+	who := strings.Join(names, ", ")
+	if who == "" {
+		who = "processes that left no name"
+	}
+	return fmt.Sprintf("run %s is still being carried out by %s: they hold %s", e.Run, who, e.Path)
+}
+
+// Alive is a held liveness lock.
+type Alive struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+// How often a held lock is tried again.
+const (
+	aliveFirstTry = 2 * time.Millisecond
+	aliveLastTry  = 50 * time.Millisecond
+)
+
+// errHeld is what lockFile returns when another process has the lock.
+var errHeld = errors.New("held by another process")
+
+// AcquireAlive takes the liveness lock of a run: a file dir/<run>.lock. The lock
+// is shared with every process that inherits File, and is free only once all of
+// them have ended; so who acquires it knows that nobody of an earlier
+// incarnation still acts. It waits up to wait, then returns an *AliveError.
+func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Alive, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("liveness lock of run %s: %w", run, err)
+	}
+	path := filepath.Join(dir, run+".lock")
+	deadline := time.Now().Add(wait)
+	for pause := aliveFirstTry; ; pause = min(2*pause, aliveLastTry) {
+		f, err := tryAlive(path)
+		if err == nil {
+			a := &Alive{file: f}
+			if err := a.begin(); err != nil {
+				return nil, errors.Join(fmt.Errorf("liveness lock of run %s: %w", run, err), f.Close())
+			}
+			return a, nil
+		}
+		if !errors.Is(err, errHeld) {
+			return nil, fmt.Errorf("liveness lock of run %s: %w", run, err)
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return nil, &AliveError{Run: run, Path: path, Holders: readHolders(path)}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(min(pause, left)):
+		}
+	}
+}
+
+// tryAlive locks the file that stands at path once the lock is had: the one that
+// was opened may have been removed meanwhile.
+func tryAlive(path string) (*os.File, error) {
+	for {
+		f, err := openLocked(path)
+		if err != nil {
+			return nil, err
+		}
+		mine, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		there, err := os.Stat(path)
+		if err == nil && os.SameFile(mine, there) {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
+
+// begin replaces the notes of an earlier incarnation.
+func (a *Alive) begin() error {
+	if err := a.file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := a.file.Seek(0, 0); err != nil {
+		return err
+	}
+	return a.Note("runner", os.Getpid())
+}
+
+// File is the open, locked file; give it to host.Config.Alive.
+func (a *Alive) File() *os.File { return a.file }
+
+// Note records a process that inherited the file, for AliveError.
+func (a *Alive) Note(name string, pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, err := fmt.Fprintf(a.file, "%d %s\n", pid, name)
+	return err
+}
+
+// Release frees the lock and removes the file. When a process that inherited it is
+// still there the file stays, locked, and an *AliveError says so.
+func (a *Alive) Release() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	path := a.file.Name()
+	if err := a.file.Close(); err != nil {
+		return err
+	}
+	f, err := tryAlive(path)
+	if errors.Is(err, errHeld) {
+		run := strings.TrimSuffix(filepath.Base(path), ".lock")
+		return &AliveError{Run: run, Path: path, Holders: readHolders(path)}
+	}
+	if err != nil {
+		return err
+	}
+	// Removed while it is locked, so that nobody else's file is.
+	return errors.Join(removeLocked(path), f.Close())
+}
+
+func readHolders(path string) []AliveHolder {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var out []AliveHolder
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		number, name, _ := strings.Cut(lines.Text(), " ")
+		if pid, err := strconv.Atoi(number); err == nil {
+			out = append(out, AliveHolder{PID: pid, Name: name, Running: processExists(pid)})
+		}
+	}
+	return out
+}

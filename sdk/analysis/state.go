@@ -1,0 +1,265 @@
+package analysis
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/runner-pipelines/runner/sdk/strategy"
+)
+
+// State is what a judge remembers of one rollout. It marshals to JSON. Its size
+// depends on the number of metrics and targets and not on what was observed.
+type State struct {
+	metrics []Metric
+	// series by metric and target, in the order of their first look.
+	series []*series
+	stepAt time.Time
+	// harmed is the first harm that was seen; it is never taken back.
+	harmed *Verdict
+}
+
+// New starts a rollout. The metrics are those of the whole rollout.
+func New(metrics []Metric) *State {
+	s := &State{metrics: slices.Clone(metrics)}
+	for i := range s.metrics {
+		s.metrics[i].MinCount = max(s.metrics[i].MinCount, 1)
+	}
+	return s
+}
+
+// Observe takes one look. A look at a metric that was not given to New is
+// ignored; so is one that begins before the last look at the same metric and
+// target has ended, so that nothing counts twice.
+func (s *State) Observe(l Look) {
+	i := slices.IndexFunc(s.metrics, func(m Metric) bool { return m.Name == l.Metric })
+	if i < 0 {
+		return
+	}
+	j := slices.IndexFunc(s.series, func(x *series) bool { return x.Metric == l.Metric && x.Target == l.Target })
+	if j < 0 {
+		s.series = append(s.series, &series{Metric: l.Metric, Target: l.Target})
+		j = len(s.series) - 1
+	}
+	s.series[j].observe(l, s.stepAt)
+	if s.harmed != nil {
+		return
+	}
+	for _, scope := range []scope{whole, step} {
+		if v, beyond := s.beyond(scope, s.metrics[i]); beyond {
+			s.harmed = &v
+			return
+		}
+	}
+}
+
+// StepBegan starts the evidence of a new step. Looks whose window began before
+// count for the whole rollout only.
+func (s *State) StepBegan(at time.Time) {
+	if at.Equal(s.stepAt) {
+		return
+	}
+	s.stepAt = at
+	for _, x := range s.series {
+		x.Step = sum{}
+		x.Reason = ""
+	}
+}
+
+// Harm is over the whole rollout: fail once any metric was beyond a limit with
+// enough observations, pass when every metric has enough and none was.
+func (s *State) Harm() Verdict {
+	if s.harmed != nil {
+		return *s.harmed
+	}
+	return s.judge(whole)
+}
+
+// Step is since the step began: pass when every metric has enough observations
+// and is within its limits.
+func (s *State) Step() Verdict {
+	for _, m := range s.metrics {
+		if v, beyond := s.beyond(step, m); beyond {
+			return v
+		}
+	}
+	return s.judge(step)
+}
+
+// scope is which evidence is asked for.
+type scope bool
+
+const (
+	whole scope = false
+	step  scope = true
+)
+
+func (sc scope) since() string {
+	if sc == step {
+		return " since the step began"
+	}
+	return ""
+}
+
+// of is the evidence of one series.
+func (sc scope) of(x *series) *sum {
+	if sc == step {
+		return &x.Step
+	}
+	return &x.Whole
+}
+
+// together adds up the targets.
+func (s *State) together(sc scope, metric string) (sum, string) {
+	var all sum
+	reason := ""
+	for _, x := range s.series {
+		if x.Metric == metric {
+			all.merge(sc.of(x))
+			if x.Reason != "" {
+				reason = x.Reason
+			}
+		}
+	}
+	return all, reason
+}
+
+// beyond looks for a limit that is broken, on all targets together or on one.
+func (s *State) beyond(sc scope, m Metric) (Verdict, bool) {
+	all, _ := s.together(sc, m.Name)
+	if v, ok := m.beyond(sc, &all, ""); ok {
+		return v, true
+	}
+	for _, x := range s.series {
+		if x.Metric == m.Name {
+			if v, ok := m.beyond(sc, sc.of(x), x.Target); ok {
+				return v, true
+			}
+		}
+	}
+	return Verdict{}, false
+}
+
+func (m Metric) beyond(sc scope, data *sum, target string) (Verdict, bool) {
+	if data.count() < m.MinCount {
+		return Verdict{}, false
+	}
+	seen, ok := data.statistic(m.Quantile)
+	if !ok {
+		return Verdict{}, false
+	}
+	where := ""
+	if target != "" {
+		where = fmt.Sprintf(" on target %q", target)
+	}
+	why := func(side string, limit float64) Verdict {
+		return Verdict{Value: strategy.Fail, N: data.count(), Why: fmt.Sprintf(
+			"%s is %s%s%s, %s its limit of %s.", m.Name, seen, where, sc.since(), side, seen.format(limit))}
+	}
+	// Beyond the last bucket only the lower end of the value is known.
+	if m.Max != nil && (seen.value > *m.Max || seen.open && seen.value >= *m.Max) {
+		return why("above", *m.Max), true
+	}
+	if m.Min != nil && seen.value < *m.Min && !seen.open {
+		return why("below", *m.Min), true
+	}
+	return Verdict{}, false
+}
+
+// judge says pass or not enough evidence: what is beyond a limit was looked for.
+func (s *State) judge(sc scope) Verdict {
+	if len(s.metrics) == 0 {
+		return Verdict{Value: strategy.NoAnalysis, Why: "There is nothing to analyse."}
+	}
+	out := Verdict{Value: strategy.Pass}
+	var passed []string
+	for i, m := range s.metrics {
+		data, reason := s.together(sc, m.Name)
+		n := data.count()
+		if i == 0 || n < out.N {
+			out.N = n
+		}
+		text, ok := m.within(sc, &data, reason)
+		if !ok {
+			return Verdict{Value: strategy.Inconclusive, N: n, Why: text}
+		}
+		passed = append(passed, text)
+	}
+	out.Why = strings.Join(passed, "; ") + "."
+	return out
+}
+
+// within says that the metric is known to be within its limits, or why it is not.
+func (m Metric) within(sc scope, data *sum, reason string) (string, bool) {
+	n := data.count()
+	switch {
+	case m.Min == nil && m.Max == nil:
+		return fmt.Sprintf("%s has no limit, so nothing can be said of it.", m.Name), false
+	case n == 0 && reason != "":
+		return fmt.Sprintf("%s has no data%s: %s.", m.Name, sc.since(), reason), false
+	case n == 0:
+		return fmt.Sprintf("%s has no data%s.", m.Name, sc.since()), false
+	case n < m.MinCount:
+		return fmt.Sprintf("%s has %s%s, %d are needed.", m.Name, observations(n), sc.since(), m.MinCount), false
+	}
+	seen, ok := data.statistic(m.Quantile)
+	if !ok {
+		return fmt.Sprintf("%s has data of kinds that cannot be added up%s.", m.Name, sc.since()), false
+	}
+	if seen.open && (m.Max != nil || seen.value < *m.Min) {
+		return fmt.Sprintf("%s is %s, and whether that is within its %s cannot be told: the buckets end there.", m.Name, seen, m.limits(seen)), false
+	}
+	return fmt.Sprintf("%s is %s, within its %s", m.Name, seen, m.limits(seen)), true
+}
+
+func (m Metric) limits(seen statistic) string {
+	switch {
+	case m.Min == nil:
+		return "limit of " + seen.format(*m.Max)
+	case m.Max == nil:
+		return "limit of " + seen.format(*m.Min)
+	}
+	return fmt.Sprintf("limits of %s and %s", seen.format(*m.Min), seen.format(*m.Max))
+}
+
+func observations(n int64) string {
+	if n == 1 {
+		return "1 observation"
+	}
+	return fmt.Sprintf("%d observations", n)
+}
+
+// saved is the JSON form of a State.
+type saved struct {
+	Version string    `json:"version"`
+	Metrics []Metric  `json:"metrics"`
+	Series  []*series `json:"series,omitempty"`
+	StepAt  time.Time `json:"step_at,omitzero"`
+	Harmed  *Verdict  `json:"harmed,omitempty"`
+}
+
+// MarshalJSON writes all that Unmarshal needs to go on.
+func (s *State) MarshalJSON() ([]byte, error) {
+	return json.Marshal(saved{Version: Version, Metrics: s.metrics, Series: s.series, StepAt: s.stepAt, Harmed: s.harmed})
+}
+
+// UnmarshalJSON reads a State. It fails on one that another version of the judge
+// has written.
+func (s *State) UnmarshalJSON(b []byte) error {
+	var in saved
+	if err := json.Unmarshal(b, &in); err != nil {
+		return fmt.Errorf("state of the judge: %w", err)
+	}
+	if in.Version != Version {
+		return fmt.Errorf("state of the judge: it was written by version %q, this is %q", in.Version, Version)
+	}
+	for _, x := range in.Series {
+		if x == nil || !x.Whole.valid() || !x.Step.valid() {
+			return fmt.Errorf("state of the judge: it is damaged")
+		}
+	}
+	*s = State{metrics: New(in.Metrics).metrics, series: in.Series, stepAt: in.StepAt, harmed: in.Harmed}
+	return nil
+}

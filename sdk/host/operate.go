@@ -1,0 +1,179 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/runner-pipelines/runner/sdk/call"
+	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/internal/wire"
+	"github.com/runner-pipelines/runner/sdk/internal/wire/pluginpb"
+)
+
+// message is a message of a streamed call.
+type message[T any] interface {
+	*T
+	GetEvent() *pluginpb.Event
+}
+
+// operate makes one streamed call and gives its outcome.
+func operate[T any, M message[T]](ctx context.Context, p *Process, c call.Call, name string, sink Sink, open func(context.Context) (grpc.ServerStreamingClient[T], error)) (Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return Outcome{}, diag.WithEffect(diag.None, fmt.Errorf("%s: %w", name, err))
+	}
+	select {
+	case <-p.run.done:
+		return Outcome{}, diag.WithEffect(diag.None, p.lost(name))
+	default:
+	}
+	o := &operation{p: p, ctx: ctx, call: c, name: name, sink: sink}
+	// The stream outlives ctx, so that the outcome of a cancelled call arrives.
+	var streamCtx context.Context
+	streamCtx, o.cut = context.WithCancel(context.WithoutCancel(ctx))
+	defer o.cut()
+	stream, err := open(streamCtx)
+	if err != nil {
+		return Outcome{}, p.failed(ctx, name, err)
+	}
+	defer context.AfterFunc(ctx, o.cancel)()
+	for !o.over {
+		m, err := stream.Recv()
+		if err != nil {
+			return o.ended(err)
+		}
+		if err := o.event(M(m).GetEvent()); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return o.result()
+}
+
+// operation is a streamed call under way.
+type operation struct {
+	p    *Process
+	ctx  context.Context
+	call call.Call
+	name string
+	sink Sink
+	// cut ends the stream.
+	cut context.CancelFunc
+
+	cancelOnce sync.Once
+	sinkErr    error
+	outcome    *pluginpb.Outcome
+	over       bool
+}
+
+// cancel asks the plugin to stop, and cuts the stream when it does not within
+// the grace period.
+func (o *operation) cancel() {
+	o.cancelOnce.Do(func() {
+		time.AfterFunc(o.p.grace, o.cut)
+		// A plugin without Cancel is told by the end of the stream.
+		asked, done := context.WithTimeout(context.Background(), o.p.grace)
+		go func() {
+			defer done()
+			if _, err := o.p.plugin.Cancel(asked, &pluginpb.CancelRequest{Call: wire.CallToPB(o.call)}); err != nil {
+				o.cut()
+			}
+		}()
+	})
+}
+
+// event takes one event; its error ends the call.
+func (o *operation) event(e *pluginpb.Event) error {
+	if o.outcome != nil {
+		return o.p.broke(o.name, "an event came after the outcome")
+	}
+	switch x := e.GetEvent().(type) {
+	case *pluginpb.Event_Log:
+		if o.sink != nil {
+			l := x.Log
+			o.sink.Log(Line{Time: wire.TimeFromPB(l.GetTime()), Level: wire.LevelFromPB(l.GetLevel()), Message: l.GetMessage(), Attrs: l.GetAttributes(), Stream: l.GetStream()})
+		}
+	case *pluginpb.Event_Progress:
+		if o.sink != nil {
+			o.sink.Progress(int(x.Progress.GetPercent()), x.Progress.GetMessage())
+		}
+	case *pluginpb.Event_Handle:
+		if o.sink == nil {
+			break
+		}
+		if err := o.sink.Handle(*wire.HandleFromPB(x.Handle)); err != nil && o.sinkErr == nil {
+			o.sinkErr = fmt.Errorf("%s: keep handle: %w", o.name, err)
+			o.cancel()
+		}
+	case *pluginpb.Event_Outcome:
+		if x.Outcome.GetOutputs() == nil && x.Outcome.GetFailure() == nil {
+			return o.p.broke(o.name, "the outcome says neither success nor failure")
+		}
+		o.outcome = x.Outcome
+		// The end of the stream follows at once, or is not waited for.
+		time.AfterFunc(o.p.grace, o.cut)
+	default:
+		return o.p.broke(o.name, "an event says nothing")
+	}
+	return nil
+}
+
+// ended reads the end of the stream.
+func (o *operation) ended(err error) (Outcome, error) {
+	if o.outcome != nil {
+		return o.result()
+	}
+	if errors.Is(err, io.EOF) {
+		return Outcome{}, o.p.broke(o.name, "the call ended without an outcome")
+	}
+	if stopped := o.stopped(); stopped != nil {
+		if o.p.ended(0) {
+			return Outcome{}, fmt.Errorf("%w: %w", stopped, o.p.lost(o.name))
+		}
+		return Outcome{}, fmt.Errorf("%w: %w: plugin %q did not stop within %s", stopped, ErrLost, o.p.name, o.p.grace)
+	}
+	return Outcome{}, o.p.failed(o.ctx, o.name, err)
+}
+
+// stopped is why the host ended the call; nil when it did not.
+func (o *operation) stopped() error {
+	if o.sinkErr != nil {
+		return o.sinkErr
+	}
+	if err := o.ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", o.name, err)
+	}
+	return nil
+}
+
+// result reads the outcome. A success is one, also when the call was cancelled
+// meanwhile; only what could not be kept is told beside it.
+func (o *operation) result() (Outcome, error) {
+	out, problem := outcomeFromPB(o.outcome)
+	if problem == nil {
+		return out, o.sinkErr
+	}
+	if stopped := o.stopped(); stopped != nil {
+		return Outcome{}, fmt.Errorf("%w: %w", stopped, problem)
+	}
+	return Outcome{}, problem
+}
+
+// outcomeFromPB gives either an outcome or a problem.
+func outcomeFromPB(o *pluginpb.Outcome) (Outcome, *diag.Problem) {
+	if f := o.GetFailure(); f != nil {
+		return Outcome{}, wire.FailureFromPB(f)
+	}
+	out := Outcome{
+		Outputs: wire.ValueFromPB(o.GetOutputs()), Artifacts: wire.ArtifactsFromPB(o.GetArtifacts()), Undo: o.GetSealedUndo(), World: o.GetWorldVersion(),
+	}
+	if r := o.GetRelease(); r != nil {
+		release := wire.ReleaseFromPB(r)
+		out.Release = &release
+	}
+	return out, nil
+}

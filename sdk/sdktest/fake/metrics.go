@@ -1,0 +1,82 @@
+package fake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/metrics"
+)
+
+// Metrics gives what a file says. The file is read again for every
+// measurement, so a test may change it at any time.
+type Metrics struct {
+	File      string `hcl:"file" doc:"JSON: release id, or * for any, to what is measured of it"`
+	PerSecond bool   `hcl:"per_second,optional" doc:"counters and buckets in the file are rates"`
+	Fail      string `hcl:"fail,optional" doc:"error, retryable, hang, zeroes: instead of no data, future: complete beyond the window"`
+}
+
+// Validate checks how to fail.
+func (m *Metrics) Validate() error {
+	return oneOf("fail", m.Fail, "error", "retryable", "hang", "zeroes", "future")
+}
+
+// Measure reads the file.
+func (m *Metrics) Measure(ctx context.Context, req *metrics.Request) (metrics.Measurement, error) {
+	out := metrics.Measurement{CompleteUntil: req.To}
+	switch m.Fail {
+	case "error":
+		return out, diag.New("Failed on request", "The fake metrics were asked to fail.")
+	case "retryable":
+		return out, diag.Retryable(diag.New("Failed on request", "The fake metrics were asked to fail."))
+	case "hang":
+		<-ctx.Done()
+		return out, ctx.Err()
+	case "future":
+		out.CompleteUntil = req.To.Add(time.Hour)
+	}
+	b, err := os.ReadFile(m.File)
+	if err != nil {
+		return out, diag.AtAttr("file", "Unreadable file", err)
+	}
+	var script map[string]metrics.Release
+	if err := json.Unmarshal(b, &script); err != nil {
+		return out, diag.AtAttr("file", "Unreadable file", err)
+	}
+	for _, r := range req.Releases {
+		found, ok := script[r.ID]
+		if !ok {
+			found, ok = script["*"]
+		}
+		if !ok {
+			found = metrics.Release{NoData: fmt.Sprintf("the file says nothing of release %q", r.ID)}
+			if m.Fail == "zeroes" {
+				found = metrics.Release{Counter: &metrics.Counter{}}
+			}
+		}
+		if m.PerSecond {
+			m.scale(&found, req.From, req.To)
+		}
+		found.ID = r.ID
+		out.Releases = append(out.Releases, found)
+	}
+	return out, nil
+}
+
+// scale counts whole seconds since the epoch, so that no event falls into two
+// windows that lie side by side.
+func (m *Metrics) scale(r *metrics.Release, from, to time.Time) {
+	seconds := to.Unix() - from.Unix()
+	if r.Counter != nil {
+		r.Counter.N *= seconds
+		r.Counter.Events *= seconds
+	}
+	if r.Histogram != nil {
+		for i := range r.Histogram.Counts {
+			r.Histogram.Counts[i] *= seconds
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package fake
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/strategy"
+	"github.com/runner-pipelines/runner/sdk/target"
+)
+
+// Strategy goes through its steps as fast as it may, and breaks the contract on
+// request.
+type Strategy struct {
+	Steps    []float64     `hcl:"steps,optional" known:"true" doc:"percent, ascending, ending at 100"`
+	Bake     time.Duration `hcl:"bake,optional" doc:"how long to wait at each step"`
+	Approval string        `hcl:"approval,optional" doc:"approval to wait for before the first step"`
+
+	Misbehave string `hcl:"misbehave,optional" doc:"impure, hang, crash, panic, error, lower, fine, forever, idle, memory, stranger, deaf, early, eager: weight before it is installed"`
+	After     int    `hcl:"after,optional" doc:"steps entered before it misbehaves"`
+}
+
+// Validate checks the steps.
+func (s *Strategy) Validate() error {
+	if len(s.Steps) == 0 || s.Steps[len(s.Steps)-1] != 100 {
+		return diag.AtAttr("steps", "Invalid steps", errors.New("the last one must be 100"))
+	}
+	for i, p := range s.Steps {
+		if _, err := target.Percent(p); err != nil {
+			return diag.AtAttr("steps", "Invalid steps", err)
+		}
+		if i > 0 && p <= s.Steps[i-1] {
+			return diag.AtAttr("steps", "Invalid steps", errors.New("they must ascend"))
+		}
+	}
+	return oneOf("misbehave", s.Misbehave, "impure", "hang", "crash", "panic", "error", "lower", "fine", "forever", "idle", "memory", "stranger", "deaf", "early", "eager")
+}
+
+// Needs weights where there are steps between 0 and 100.
+func (s *Strategy) Needs() strategy.Needs {
+	n := strategy.Needs{SideBySide: true, Weights: target.Switch}
+	if len(s.Steps) > 1 {
+		n.Weights = target.PercentSteps
+	}
+	return n
+}
+
+// Next needs no memory.
+func (s *Strategy) Next(in strategy.Snapshot) (strategy.Decision, error) {
+	if s.Misbehave != "" && len(in.Steps) >= s.After {
+		if d, err, done := s.misbehave(in); done {
+			return d, err
+		}
+	}
+	return s.decide(in), nil
+}
+
+func (s *Strategy) decide(in strategy.Snapshot) strategy.Decision {
+	if in.Harm.Value == strategy.Fail {
+		return strategy.Decision{Abort: "the analysis shows harm", Why: "harm"}
+	}
+	if d, wait := s.prepare(in); wait {
+		return d
+	}
+	if s.Approval != "" && !in.FirstDeployment {
+		switch in.Approval(s.Approval) {
+		case strategy.No:
+			return strategy.Decision{Abort: "approval " + s.Approval + " was refused"}
+		case strategy.Yes:
+		default:
+			return strategy.Decision{Wait: strategy.Wait{Approval: s.Approval, Verdict: true}, Why: "waiting for approval"}
+		}
+	}
+	for _, percent := range s.Steps {
+		if in.FirstDeployment && percent != 100 {
+			continue
+		}
+		id := fmt.Sprintf("weight-%v", percent)
+		w, _ := target.Percent(percent)
+		entered, ok := in.Entered(id)
+		if !ok {
+			return strategy.Decision{StepID: id, StepTitle: w.String(), Changes: weights(in, w), Wait: strategy.Wait{Ready: true, Verdict: true}, Why: "next step"}
+		}
+		for _, t := range in.Targets {
+			if t.Observed < w {
+				return strategy.Decision{Changes: weights(in, w), Wait: strategy.Wait{Ready: true, Verdict: true}, Why: "weights are on their way"}
+			}
+		}
+		if until := entered.At.Add(s.Bake); in.Now.Before(until) && !in.FirstDeployment {
+			return strategy.Decision{Wait: strategy.Wait{Until: until, Verdict: true}, Why: "baking"}
+		}
+	}
+	return strategy.Decision{Finish: true, Why: "all steps are done"}
+}
+
+// prepare waits until every candidate is installed, ready and verified.
+func (s *Strategy) prepare(in strategy.Snapshot) (strategy.Decision, bool) {
+	var d strategy.Decision
+	for _, t := range in.Targets {
+		if !t.Installed {
+			d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.Install})
+		}
+		if !t.Installed || !t.Ready || !t.Verified {
+			d.Wait = strategy.Wait{Ready: true, Verdict: true}
+			d.Why = "candidates are being made ready"
+		}
+	}
+	return d, !d.Wait.IsZero()
+}
+
+func weights(in strategy.Snapshot, w target.Weight) []strategy.Change {
+	var out []strategy.Change
+	for _, t := range in.Targets {
+		out = append(out, strategy.Change{Target: t.Name, Kind: strategy.SetWeight, Weight: w})
+	}
+	return out
+}
+
+func (s *Strategy) misbehave(in strategy.Snapshot) (strategy.Decision, error, bool) {
+	d := s.decide(in)
+	switch s.Misbehave {
+	case "impure":
+		d.Why = time.Now().String()
+	case "hang":
+		select {}
+	case "crash":
+		os.Exit(13)
+	case "panic":
+		panic("I was asked to panic")
+	case "error":
+		return d, errors.New("I was asked for an error"), true
+	case "lower":
+		if len(in.Steps) > 0 {
+			d = strategy.Decision{Changes: weights(in, in.Targets[0].Observed/2), Wait: strategy.Wait{Ready: true}}
+		}
+	case "fine":
+		d.Changes = weights(in, 1)
+	case "forever":
+		d = strategy.Decision{Wait: strategy.Wait{Until: in.Now.Add(time.Minute)}}
+	case "idle":
+		d = strategy.Decision{}
+	case "memory":
+		d.Memory = make([]byte, strategy.MaxMemory+1)
+	case "stranger":
+		d.Changes = append(d.Changes, strategy.Change{Target: "nobody", Kind: strategy.Install})
+	case "deaf":
+		in.Harm = strategy.Verdict{}
+		d = s.decide(in)
+	case "early":
+		d = strategy.Decision{Finish: true}
+	case "eager":
+		d = strategy.Decision{Changes: weights(in, target.Full), Wait: strategy.Wait{Ready: true}}
+	}
+	return d, nil, true
+}
