@@ -380,7 +380,9 @@ stage "t" {
 					if v, diags := evaluate(t, st.Context(), "[local.b, run.id]"); diags.HasErrors() || v.AsValueSlice()[0].AsString() != "X-h" {
 						t.Error(v, diags)
 					}
-					st.Dependencies()
+					if _, diags := st.Dependencies(); diags.HasErrors() {
+						t.Error(diags)
+					}
 				}
 			}
 		})
