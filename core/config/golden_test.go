@@ -251,7 +251,7 @@ func (w fakeWorld) File(path string) ([]byte, error) {
 
 func (w fakeWorld) Git() (lang.Git, error) { return lang.Git{}, lang.ErrNoRepository }
 
-func (w fakeWorld) Cwd() string { return "/work" }
+func (w fakeWorld) Cwd() string { return "/start" }
 
 func mustType(s string) schema.Type {
 	t, err := schema.ParseType(s)
