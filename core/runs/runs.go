@@ -35,6 +35,8 @@ type Record struct {
 	Summary string `json:"summary,omitempty"`
 	// Versions of runner and plugins that opened the run, by name.
 	Versions map[string]string `json:"versions,omitempty"`
+	// Alive names the liveness lock that the processes of the run hold.
+	Alive string `json:"alive,omitempty"`
 	// Journal is the end of a closed run's journal, so that a shortened one is noticed.
 	Journal journal.Head `json:"journal,omitzero"`
 }

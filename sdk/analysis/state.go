@@ -58,6 +58,9 @@ func (s *State) Observe(l Look) {
 // StepBegan starts the evidence of a new step. Looks whose window began before
 // count for the whole rollout only.
 func (s *State) StepBegan(at time.Time) {
+	if at.Equal(s.stepAt) {
+		return
+	}
 	s.stepAt = at
 	for _, x := range s.series {
 		x.Step = sum{}

@@ -18,7 +18,9 @@ import (
 
 // Target is where releases run. All its operations are convergent: they
 // state what should be so, and the host calls them again after any failure or
-// lost answer. None of them rounds a weight.
+// lost answer. None of them rounds a weight. After each operation that succeeded
+// the SDK calls Observe, which tells the host the version of the world and
+// whether a weight is in place.
 type Target interface {
 	// Capabilities of the target as configured. With the default configuration
 	// they are what Describe declares.

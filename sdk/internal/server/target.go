@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -69,20 +70,44 @@ func (t *targetService) narrowed(c target.Target, name string, r call.Request) *
 	return pb
 }
 
-// act is the frame of the operations that change something.
-func (t *targetService) act(ctx context.Context, pb *pluginpb.Call, name, operation string, config *pluginpb.Value, send func(*pluginpb.Event) error, f func(context.Context, target.Target, call.Request) (*pluginpb.Outcome, error)) error {
+// act is the frame of the operations that change something. After each the
+// target is observed: the host learns the version of the world that the operation
+// left, and a weight counts only when it is seen from outside.
+func (t *targetService) act(ctx context.Context, pb *pluginpb.Call, name, operation string, config *pluginpb.Value, send func(*pluginpb.Event) error, want *weight, f func(context.Context, target.Target, call.Request) (*pluginpb.Outcome, error)) error {
 	return t.s.operation(ctx, pb, operation, send, func(ctx context.Context, r call.Request) (*pluginpb.Outcome, error) {
 		c, _, err := component[target.Target](t.s, schema.KindTarget, name, operation, config, true)
 		if err != nil {
 			return nil, err
 		}
-		return f(ctx, c, r)
+		out, err := f(ctx, c, r)
+		if err != nil {
+			return nil, err
+		}
+		o, err := c.Observe(ctx, &target.Request{Request: r})
+		if err != nil {
+			return nil, diag.WithEffect(diag.Done, fmt.Errorf("the operation succeeded, but the target could not be observed after it: %w", err))
+		}
+		out.WorldVersion = o.World
+		return out, readBack(o, want)
 	})
+}
+
+// weight is one that should be seen; nil where an operation sets none.
+type weight struct {
+	release string
+	share   target.Weight
+}
+
+func readBack(o target.Observation, want *weight) error {
+	if want == nil || o.Weights[want.release] == want.share {
+		return nil
+	}
+	return diag.Retryable(diag.New("Weight not in place", "Release %s should have %s of the traffic; seen from outside it has %s.", want.release, want.share, o.Weights[want.release]))
 }
 
 func (t *targetService) Install(req *targetpb.InstallRequest, srv grpc.ServerStreamingServer[targetpb.InstallResponse]) error {
 	send := func(e *pluginpb.Event) error { return srv.Send(&targetpb.InstallResponse{Event: e}) }
-	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "install", req.GetConfig(), send,
+	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "install", req.GetConfig(), send, nil,
 		func(ctx context.Context, c target.Target, r call.Request) (*pluginpb.Outcome, error) {
 			release, err := c.Install(ctx, &target.InstallRequest{Request: r, Release: wire.ReleaseFromPB(req.GetRelease())})
 			out := emptyOutcome()
@@ -93,9 +118,9 @@ func (t *targetService) Install(req *targetpb.InstallRequest, srv grpc.ServerStr
 
 func (t *targetService) SetWeight(req *targetpb.SetWeightRequest, srv grpc.ServerStreamingServer[targetpb.SetWeightResponse]) error {
 	send := func(e *pluginpb.Event) error { return srv.Send(&targetpb.SetWeightResponse{Event: e}) }
-	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "set_weight", req.GetConfig(), send,
+	w := target.Weight(req.GetWeight())
+	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "set_weight", req.GetConfig(), send, &weight{req.GetRelease(), w},
 		func(ctx context.Context, c target.Target, r call.Request) (*pluginpb.Outcome, error) {
-			w := target.Weight(req.GetWeight())
 			if caps := c.Capabilities(); !caps.Allows(w) {
 				return nil, diag.WithEffect(diag.None, diag.New("Weight not possible", "The target cannot have a weight of %s exactly, and weights are never rounded.", w))
 			}
@@ -105,7 +130,7 @@ func (t *targetService) SetWeight(req *targetpb.SetWeightRequest, srv grpc.Serve
 
 func (t *targetService) Scale(req *targetpb.ScaleRequest, srv grpc.ServerStreamingServer[targetpb.ScaleResponse]) error {
 	send := func(e *pluginpb.Event) error { return srv.Send(&targetpb.ScaleResponse{Event: e}) }
-	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "scale", req.GetConfig(), send,
+	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "scale", req.GetConfig(), send, nil,
 		func(ctx context.Context, c target.Target, r call.Request) (*pluginpb.Outcome, error) {
 			scaler, ok := c.(target.Scaler)
 			if !ok {
@@ -117,7 +142,7 @@ func (t *targetService) Scale(req *targetpb.ScaleRequest, srv grpc.ServerStreami
 
 func (t *targetService) Settle(req *targetpb.SettleRequest, srv grpc.ServerStreamingServer[targetpb.SettleResponse]) error {
 	send := func(e *pluginpb.Event) error { return srv.Send(&targetpb.SettleResponse{Event: e}) }
-	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "settle", req.GetConfig(), send,
+	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "settle", req.GetConfig(), send, nil,
 		func(ctx context.Context, c target.Target, r call.Request) (*pluginpb.Outcome, error) {
 			return emptyOutcome(), c.Settle(ctx, &target.ReleaseRequest{Request: r, Release: req.GetRelease()})
 		})
@@ -125,7 +150,7 @@ func (t *targetService) Settle(req *targetpb.SettleRequest, srv grpc.ServerStrea
 
 func (t *targetService) Retire(req *targetpb.RetireRequest, srv grpc.ServerStreamingServer[targetpb.RetireResponse]) error {
 	send := func(e *pluginpb.Event) error { return srv.Send(&targetpb.RetireResponse{Event: e}) }
-	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "retire", req.GetConfig(), send,
+	return t.act(srv.Context(), req.GetCall(), req.GetComponent(), "retire", req.GetConfig(), send, nil,
 		func(ctx context.Context, c target.Target, r call.Request) (*pluginpb.Outcome, error) {
 			return emptyOutcome(), c.Retire(ctx, &target.ReleaseRequest{Request: r, Release: req.GetRelease()})
 		})

@@ -1,0 +1,26 @@
+// Package ask asks the person at the terminal.
+package ask
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+)
+
+// Approval asks whether to do what was shown. It is nil for yes.
+func Approval(env *command.Env, auto bool, name string) error {
+	if auto {
+		return nil
+	}
+	if !env.Interactive {
+		return &command.ExitError{Code: command.Failed, Message: "Error: Nobody to ask\n\nWithout a terminal nobody can approve the plan. Approve it beforehand:\n  runner " + name + " -auto-approve"}
+	}
+	fmt.Fprint(env.Stderr, "\nDo this? Only yes is accepted: ")
+	answer, _ := bufio.NewReader(env.Stdin).ReadString('\n')
+	if strings.TrimSpace(answer) != "yes" {
+		return &command.ExitError{Code: command.Failed, Message: "Nothing was done."}
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+// Package command is what every command of the program is made of: its name,
+// its flags, its streams, and the one place where errors become exit codes.
+package command
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/runner-pipelines/runner/core/diagnostics"
+)
+
+// Env is what a command may touch of the process around it.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Environ has the form of os.Environ.
+	Environ []string
+	// Dir is the working directory.
+	Dir string
+	// Version of this program.
+	Version string
+	// Interactive: a person can be asked on Stdin.
+	Interactive bool
+	// Interrupts gets a value for every Ctrl-C or termination signal; may be nil.
+	Interrupts <-chan struct{}
+	// ExeDir is the folder of the program; may be empty.
+	ExeDir string
+	// User is who runs the program, Groups the local groups of that user.
+	User   string
+	Groups []string
+	Host   string
+}
+
+// Getenv reads an environment variable; empty when it is not set.
+func (e *Env) Getenv(name string) string {
+	v, _ := e.LookupEnv(name)
+	return v
+}
+
+// LookupEnv reads an environment variable.
+func (e *Env) LookupEnv(name string) (string, bool) {
+	for _, pair := range slices.Backward(e.Environ) {
+		if n, v, ok := strings.Cut(pair, "="); ok && n == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// Command is one command of the program.
+type Command struct {
+	Name string
+	// Args shows the arguments in the usage line, such as [PLAN].
+	Args string
+	// Short is one line for the list of commands, Long the text of -help.
+	Short, Long string
+	Flags       *flag.FlagSet
+	Run         func(ctx context.Context, args []string) error
+}
+
+// NewFlags is an empty set of flags that reports errors to us.
+func NewFlags(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	return fs
+}
+
+// Repeated is a flag that may be given several times.
+type Repeated []string
+
+// String implements flag.Value.
+func (r *Repeated) String() string { return strings.Join(*r, ",") }
+
+// Set implements flag.Value.
+func (r *Repeated) Set(v string) error {
+	*r = append(*r, v)
+	return nil
+}
+
+// Exit codes of the program; they are stable.
+const (
+	OK = 0
+	// Failed: something is wrong, or a stage failed.
+	Failed = 1
+	// Changes: with -detailed-exitcode, there is something to do.
+	Changes = 2
+	// Waiting: the run waits for people.
+	Waiting = 3
+	// RolledBack: rejected, and everything was taken back cleanly.
+	RolledBack = 4
+	// RollbackFailed: the way back failed; people are needed.
+	RollbackFailed = 5
+	// Interrupted: stopped by a signal; the run can be resumed.
+	Interrupted = 130
+)
+
+// ExitCodes lists them for -help.
+const ExitCodes = `Exit codes:
+  0    done
+  1    an error, or a stage failed
+  2    there are changes (with -detailed-exitcode)
+  3    the run waits for people
+  4    rejected, and rolled back cleanly
+  5    the rollback failed: people are needed
+  130  interrupted; the run can be resumed
+`
+
+// ExitError ends the program with a code; the message may be empty when all
+// was said already.
+type ExitError struct {
+	Code    int
+	Message string
+}
+
+func (e *ExitError) Error() string { return e.Message }
+
+// UsageError is a wrong use of the command line.
+type UsageError struct {
+	Command *Command
+	Message string
+}
+
+func (e *UsageError) Error() string { return e.Message }
+
+// Usage makes a UsageError.
+func (c *Command) Usage(format string, args ...any) error {
+	return &UsageError{Command: c, Message: fmt.Sprintf(format, args...)}
+}
+
+// Dispatch finds the command that the arguments name, runs it, and returns the
+// exit code.
+func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string) int {
+	for len(args) > 0 && strings.HasPrefix(strings.TrimLeft(args[0], "-"), "chdir=") && args[0][0] == '-' {
+		_, dir, _ := strings.Cut(args[0], "=")
+		if err := env.chdir(dir); err != nil {
+			fmt.Fprintf(env.Stderr, "Error: Folder cannot be used\n\n%s.\n", err)
+			return Failed
+		}
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		overview(env.Stderr, commands)
+		return Failed
+	}
+	name := args[0]
+	switch name {
+	case "-h", "-help", "--help", "help":
+		if len(args) > 1 {
+			if c := find(commands, args[1]); c != nil {
+				Help(env.Stdout, c)
+				return OK
+			}
+		}
+		overview(env.Stdout, commands)
+		return OK
+	case "-v", "-version", "--version":
+		name = "version"
+	}
+	c := find(commands, name)
+	if c == nil {
+		var names []string
+		for _, c := range commands {
+			names = append(names, c.Name)
+		}
+		fmt.Fprintf(env.Stderr, "Error: Unknown command\n\nrunner has no command %q.%s To list them:\n  runner -help\n", name, diagnostics.Suggest(name, names))
+		return Failed
+	}
+	rest, err := parse(c, args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		Help(env.Stdout, c)
+		return OK
+	}
+	if err == nil {
+		err = c.Run(ctx, rest)
+	}
+	return exitCode(env, err)
+}
+
+// parse reads flags wherever they stand, as users write them.
+func parse(c *Command, args []string) ([]string, error) {
+	var rest []string
+	for {
+		if err := c.Flags.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, c.flagError(err)
+		}
+		left := c.Flags.Args()
+		if n := len(args) - len(left); n > 0 && args[n-1] == "--" {
+			return append(rest, left...), nil
+		}
+		if len(left) == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+}
+
+// flagError adds a suggestion to an unknown flag.
+func (c *Command) flagError(err error) error {
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return c.Usage("%s.", err)
+	}
+	var names []string
+	c.Flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	hint := ""
+	if near := diagnostics.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf(" Did you mean -%s?", near)
+	}
+	return c.Usage("runner %s has no option -%s.%s", c.Name, name, hint)
+}
+
+func find(commands []*Command, name string) *Command {
+	for _, c := range commands {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// exitCode shows an error and turns it into the program's exit code; nothing
+// else does.
+func exitCode(env *Env, err error) int {
+	var exit *ExitError
+	var usage *UsageError
+	switch {
+	case err == nil:
+		return OK
+	case errors.As(err, &exit):
+		if exit.Message != "" {
+			fmt.Fprintln(env.Stderr, exit.Message)
+		}
+		return exit.Code
+	case errors.As(err, &usage):
+		fmt.Fprintf(env.Stderr, "Error: Wrong use of the command line\n\n%s To see how it is used:\n  runner %s -help\n", usage.Message, usage.Command.Name)
+		return Failed
+	}
+	fmt.Fprintf(env.Stderr, "Error: %s\n", sentence(err.Error()))
+	return Failed
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func overview(w io.Writer, commands []*Command) {
+	fmt.Fprint(w, `Usage: runner [-chdir=DIR] COMMAND [options] [arguments]
+
+runner takes a pipeline from commit to production. It reads pipeline.hcl in this
+folder or one above. To begin: runner init, runner plan, runner apply.
+
+Commands:
+`)
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Short)
+	}
+	fmt.Fprintf(w, "\n%s\nrunner COMMAND -help tells more of one command.\n", ExitCodes)
+}
+
+// Help writes the full description of a command.
+func Help(w io.Writer, c *Command) {
+	usage := "Usage: runner " + c.Name + " [options]"
+	if c.Args != "" {
+		usage += " " + c.Args
+	}
+	fmt.Fprintf(w, "%s\n\n%s\n", usage, strings.TrimSpace(c.Long))
+	var flags []string
+	c.Flags.VisitAll(func(f *flag.Flag) {
+		name, text := flag.UnquoteUsage(f)
+		switch {
+		case name == "":
+		default:
+			name = "=" + strings.ToUpper(name)
+		}
+		flags = append(flags, fmt.Sprintf("  %-26s %s", "-"+f.Name+name, text))
+	})
+	if len(flags) > 0 {
+		fmt.Fprintf(w, "\nOptions:\n%s\n", strings.Join(flags, "\n"))
+	}
+	fmt.Fprintf(w, "\n%s", ExitCodes)
+}

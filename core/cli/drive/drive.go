@@ -1,0 +1,321 @@
+// Package drive carries a run on from where it is: it opens or resumes the run,
+// lets the engine work, and turns how it left into an exit code.
+package drive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/view"
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/engine"
+	"github.com/runner-pipelines/runner/core/journal"
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/lang"
+	"github.com/runner-pipelines/runner/core/lock"
+	"github.com/runner-pipelines/runner/core/plan"
+	"github.com/runner-pipelines/runner/core/pluginhost"
+	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/runs"
+)
+
+// Options of a run's part in this process.
+type Options struct {
+	Parallelism int
+	LockTimeout time.Duration
+	PluginDir   string
+	Vars, Files []string
+}
+
+// aliveWait is how long to wait for an earlier process of the same run to be gone.
+const aliveWait = 10 * time.Second
+
+// AcquireAlive takes the liveness lock under a name, waiting for earlier
+// holders to be gone.
+func AcquireAlive(ctx context.Context, w *workspace.Workspace, name string, wait time.Duration) (*lock.Alive, error) {
+	return lock.AcquireAlive(ctx, filepath.Join(w.Data, "alive"), name, wait)
+}
+
+// Run opens a run for a plan and drives it.
+func Run(ctx context.Context, w *workspace.Workspace, v view.View, p *plan.Plan, prog *program.Program, pool *pluginhost.Pool, alive string, opts Options) error {
+	encoded, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	rec, err := w.Runs.Create(ctx, runs.Record{
+		Pipeline: p.Pipeline, Initiator: w.Env.User, Host: w.Env.Host, PlanDigest: p.Digest(), Opened: time.Now().UTC(),
+		Versions: map[string]string{"runner": w.Env.Version}, Alive: alive,
+	}, encoded)
+	var used *runs.PlanUsedError
+	if errors.As(err, &used) {
+		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+			"Error: Plan was used already\n\nThis plan opened run %s. A plan opens exactly one run; plan again:\n  runner plan", used.Run)}
+	}
+	if err != nil {
+		return err
+	}
+	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, opts: opts}
+	return d.drive(ctx, kernel.New(&p.Graph), journal.At(w.Store, rec.ID, journal.Head{}))
+}
+
+// Resume goes on with an open run. The caller has made sure, by the liveness
+// lock, that nobody else drives it.
+func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.Record, opts Options) error {
+	alive, err := AcquireAlive(ctx, w, rec.Alive, aliveWait)
+	var held *lock.AliveError
+	if errors.As(err, &held) {
+		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+			"Error: Run is under way\n\nAnother process drives run %s: %s. Follow it, or stop it first:\n  runner logs %s\n  runner cancel %s", rec.ID, held, rec.ID, rec.ID)}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = alive.Release() }()
+	past, err := Past(ctx, w, rec)
+	if err != nil {
+		return err
+	}
+	prog, pool, err := w.Loaded(past.Plan, opts.PluginDir, opts.Vars, opts.Files, alive)
+	if err != nil {
+		return err
+	}
+	defer pool.StopAll()
+	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, opts: opts}
+	return d.drive(ctx, past.State, journal.At(w.Store, rec.ID, past.Head))
+}
+
+// History is a run as its journal tells it.
+type History struct {
+	Plan  *plan.Plan
+	State *kernel.State
+	Head  journal.Head
+	// Events is filled by Past only when asked for.
+	Events []kernel.Event
+}
+
+// Past folds a run's journal, from a snapshot where there is one.
+func Past(ctx context.Context, w *workspace.Workspace, rec runs.Record) (*History, error) {
+	return past(ctx, w, rec, false)
+}
+
+// Whole folds a run's journal from the beginning and keeps every event.
+func Whole(ctx context.Context, w *workspace.Workspace, rec runs.Record) (*History, error) {
+	return past(ctx, w, rec, true)
+}
+
+func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bool) (*History, error) {
+	encoded, err := w.Runs.Plan(ctx, rec.ID)
+	if err != nil {
+		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
+	}
+	p, err := plan.Decode(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
+	}
+	h := &History{Plan: p, State: kernel.New(&p.Graph)}
+	if !whole {
+		snap, _, err := journal.Latest(ctx, w.Store, rec.ID)
+		if err != nil {
+			return nil, err
+		}
+		if snap != nil {
+			if s, err := kernel.Restore(&p.Graph, snap.State); err == nil {
+				h.State, h.Head = s, snap.Head
+			}
+		}
+	}
+	for seg, err := range journal.Read(ctx, w.Store, rec.ID, h.Head) {
+		if err != nil {
+			return nil, err
+		}
+		for i, raw := range seg.Records {
+			var ev kernel.Event
+			if err := json.Unmarshal(raw, &ev); err != nil {
+				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
+			}
+			if err := h.State.Evolve(ev); err != nil {
+				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
+			}
+			if whole {
+				h.Events = append(h.Events, ev)
+			}
+		}
+		h.Head = seg.Head
+	}
+	return h, nil
+}
+
+type driver struct {
+	w    *workspace.Workspace
+	v    view.View
+	rec  runs.Record
+	plan *plan.Plan
+	prog *program.Program
+	pool *pluginhost.Pool
+	opts Options
+}
+
+func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Journal) error {
+	d.v.Opened(d.rec.ID)
+	d.prog.Scope.SetRun(d.rec.ID, d.rec.Initiator)
+	stop := make(chan kernel.StopMode, 2)
+	done := make(chan struct{})
+	defer close(done)
+	go d.interrupts(stop, done)
+	started := time.Now()
+	replayed, err := d.replayed(ctx)
+	if err != nil {
+		return err
+	}
+	e := engine.New(engine.Config{
+		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
+		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
+		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
+		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed,
+	})
+	idle, err := e.Run(ctx)
+	if err != nil {
+		return d.failed(err)
+	}
+	if idle == kernel.Closed {
+		if err := d.close(ctx, state, j); err != nil {
+			return err
+		}
+	}
+	return d.leave(state, idle, time.Since(started))
+}
+
+// replayed is the run whose results a rollback builds on.
+func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
+	if d.plan.Replays == "" {
+		return nil, nil
+	}
+	rec, err := d.w.Runs.Get(ctx, d.plan.Replays)
+	if err != nil {
+		return nil, err
+	}
+	past, err := Past(ctx, d.w, rec)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Replayed{Run: rec.ID, State: past.State}, nil
+}
+
+// interrupts turns the first Ctrl-C into a stop after what is under way, and the
+// second into one at once.
+func (d *driver) interrupts(stop chan<- kernel.StopMode, done <-chan struct{}) {
+	for _, mode := range []kernel.StopMode{kernel.StopAfter, kernel.StopNow} {
+		select {
+		case <-d.w.Env.Interrupts:
+			stop <- mode
+		case <-done:
+			return
+		}
+	}
+}
+
+func (d *driver) failed(err error) error {
+	if errors.Is(err, journal.ErrFenced) {
+		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: Run was taken over\n\nAnother process has resumed run %s; this one has stopped.", d.rec.ID)}
+	}
+	return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: Run cannot go on\n\n%s. What was done is in the journal; go on with:\n  runner resume %s", err, d.rec.ID)}
+}
+
+func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Journal) error {
+	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
+		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
+	})
+	return err
+}
+
+// leave shows where the run stands and chooses the exit code.
+func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {
+	s := view.Summary{Run: d.rec.ID, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes()}
+	if idle != kernel.Closed {
+		s.Idle = string(idle)
+	}
+	if state.Outcome() == kernel.Succeeded {
+		s.Outputs = outputs(d.prog)
+	}
+	s.Next = next(s)
+	d.v.Summary(s)
+	code := codeOf(state.Outcome(), idle)
+	if code == command.OK {
+		return nil
+	}
+	return &command.ExitError{Code: code}
+}
+
+func codeOf(o kernel.Outcome, idle kernel.Idle) int {
+	switch idle {
+	case kernel.WaitingForPeople:
+		return command.Waiting
+	case kernel.Stopped:
+		return command.Interrupted
+	case kernel.Halted:
+		return command.Failed
+	}
+	switch o {
+	case kernel.Succeeded:
+		return command.OK
+	case kernel.RolledBack, kernel.Rejected, kernel.Cancelled:
+		return command.RolledBack
+	case kernel.RollbackFailed:
+		return command.RollbackFailed
+	}
+	return command.Failed
+}
+
+func next(s view.Summary) []string {
+	var out []string
+	switch s.Idle {
+	case string(kernel.WaitingForPeople):
+		for _, n := range s.Nodes {
+			for _, g := range n.Gates {
+				if g.Open {
+					out = append(out, fmt.Sprintf("runner approve %s '%s' %s", s.Run, n.ID, g.Name))
+				}
+			}
+		}
+		return append(out, "runner resume "+s.Run)
+	case string(kernel.Stopped), string(kernel.Halted):
+		return []string{"runner resume " + s.Run, "runner rollback " + s.Run}
+	}
+	if s.Outcome == string(kernel.Failed) || s.Outcome == string(kernel.RollbackFailed) {
+		return []string{"runner logs " + s.Run, "runner show " + s.Run}
+	}
+	return nil
+}
+
+// outputs are the pipeline's outputs in JSON, sensitive ones left out.
+func outputs(prog *program.Program) map[string]json.RawMessage {
+	values, diags := prog.Scope.OutputValues()
+	if diags.HasErrors() || len(values) == 0 {
+		return nil
+	}
+	out := map[string]json.RawMessage{}
+	for _, o := range values {
+		if o.Config.Sensitive || lang.IsSensitive(o.Value) {
+			out[o.Config.Name] = json.RawMessage(`"(sensitive)"`)
+			continue
+		}
+		v, _ := o.Value.UnmarkDeep()
+		if !v.IsWhollyKnown() {
+			v = cty.NullVal(v.Type())
+		}
+		b, err := ctyjson.SimpleJSONValue{Value: v}.MarshalJSON()
+		if err != nil {
+			b = []byte("null")
+		}
+		out[o.Config.Name] = b
+	}
+	return out
+}

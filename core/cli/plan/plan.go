@@ -1,0 +1,102 @@
+// Package plan is runner plan: it tells what a run would do and can keep the
+// plan for runner apply.
+package plan
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/planning"
+	"github.com/runner-pipelines/runner/core/cli/view"
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+)
+
+// Options of the command.
+type Options struct {
+	Env      *command.Env
+	Out      string
+	JSON     bool
+	Detailed bool
+	Planning planning.Options
+}
+
+// New is the command; runF replaces what it does, for tests.
+func New(env *command.Env, runF func(context.Context, *Options) error) *command.Command {
+	opts := &Options{Env: env}
+	if runF == nil {
+		runF = run
+	}
+	c := &command.Command{
+		Name: "plan", Short: "Tell what a run would do", Flags: command.NewFlags("plan"),
+		Long: `Checks everything with the plugins, observes the targets, simulates every strategy
+forward and from a failure at each step, and tells what a run would do. It changes
+nothing. With -out the plan is kept; runner apply FILE then does exactly that, once.`,
+	}
+	c.Flags.StringVar(&opts.Out, "out", "", "keep the plan in `file`")
+	c.Flags.BoolVar(&opts.JSON, "json", false, "as one JSON object")
+	c.Flags.BoolVar(&opts.Detailed, "detailed-exitcode", false, "end with 2 when there is something to do")
+	opts.Planning.Flags(c.Flags)
+	c.Run = func(ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			return c.Usage("runner plan takes no arguments; use -out to name a plan file.")
+		}
+		return runF(ctx, opts)
+	}
+	return c
+}
+
+func run(ctx context.Context, opts *Options) error {
+	w, diags := workspace.Open(opts.Env)
+	if err := w.Show(opts.Env.Stderr, diags); err != nil {
+		return err
+	}
+	if err := w.OpenState(ctx); err != nil {
+		return err
+	}
+	defer w.Close()
+	made, err := planning.Make(ctx, w, opts.Planning, nil)
+	if err != nil {
+		return err
+	}
+	defer made.Pool.StopAll()
+	v := viewOf(opts.JSON, opts.Env.Stdout)
+	v.Plan(made.Plan)
+	if opts.Out != "" {
+		if err := keep(opts, made); err != nil {
+			return err
+		}
+		if !opts.JSON {
+			fmt.Fprintf(opts.Env.Stdout, "\nThe plan is kept in %s. To do exactly that:\n  runner apply %s\n", opts.Out, opts.Out)
+		}
+	}
+	if opts.Detailed && made.Plan.HasChanges() {
+		return &command.ExitError{Code: command.Changes}
+	}
+	return nil
+}
+
+func viewOf(json bool, out io.Writer) view.View {
+	if json {
+		return view.NewJSON(out)
+	}
+	return view.NewHuman(out)
+}
+
+func keep(opts *Options, made *planning.Made) error {
+	b, err := made.Plan.Encode()
+	if err != nil {
+		return err
+	}
+	path := opts.Out
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(opts.Env.Dir, path)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return fmt.Errorf("plan file: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+// Package planning makes a plan for the commands that need one.
+package planning
+
+import (
+	"context"
+	"flag"
+	"time"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/lock"
+	"github.com/runner-pipelines/runner/core/plan"
+	"github.com/runner-pipelines/runner/core/pluginhost"
+	"github.com/runner-pipelines/runner/core/program"
+)
+
+// Options of planning.
+type Options struct {
+	Vars      command.Repeated
+	Files     command.Repeated
+	PluginDir string
+}
+
+// Flags adds the options to a command.
+func (o *Options) Flags(fs *flag.FlagSet) {
+	fs.Var(&o.Vars, "var", "give a variable a value, as `name=value`")
+	fs.Var(&o.Files, "var-file", "read values of variables from `file`")
+	fs.StringVar(&o.PluginDir, "plugin-dir", "", "look for plugins in this `dir` first")
+}
+
+// Made is a plan with what it was made with; the caller stops the pool.
+type Made struct {
+	Plan    *plan.Plan
+	Program *program.Program
+	Pool    *pluginhost.Pool
+}
+
+// Make plans a run. Errors were shown already. Alive is handed on to the
+// plugins' processes; it may be nil.
+func Make(ctx context.Context, w *workspace.Workspace, opts Options, alive *lock.Alive) (*Made, error) {
+	if err := w.Show(w.Env.Stderr, w.Initialised()); err != nil {
+		return nil, err
+	}
+	values, err := w.Values(opts.Vars, opts.Files)
+	if err != nil {
+		return nil, err
+	}
+	lineage, err := w.Store.Lineage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pool := w.Pool(opts.PluginDir, w.Lock, alive)
+	p, prog, diags := plan.Make(ctx, plan.Options{
+		Pipeline: w.Pipeline, Values: values, World: w.World(), Catalog: w.Catalog, Plugins: pool, Key: w.Key,
+		Lock: w.Lock.Bytes(), Lineage: lineage, Runner: w.Env.Version, Now: time.Now(), Artifacts: w.ArtifactDir(),
+	})
+	if err := w.Show(w.Env.Stderr, diags); err != nil {
+		pool.StopAll()
+		return nil, err
+	}
+	return &Made{Plan: p, Program: prog, Pool: pool}, nil
+}

@@ -1,0 +1,92 @@
+// Package unwind takes an open run back: through the process that drives it, or
+// in this one when nobody does.
+package unwind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/drive"
+	"github.com/runner-pipelines/runner/core/cli/planning"
+	"github.com/runner-pipelines/runner/core/cli/view"
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/engine"
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/lock"
+	"github.com/runner-pipelines/runner/core/runs"
+)
+
+// Options of taking back.
+type Options struct {
+	JSON bool
+	// Undo finished actions too.
+	Undo     bool
+	Reason   string
+	Planning planning.Options
+}
+
+// poll is how often the outcome is looked for while another process works.
+const poll = 100 * time.Millisecond
+
+// Open takes an open run back and waits until it has ended.
+func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Options) error {
+	post := engine.Post{Unwind: &kernel.RunUnwinding{By: w.Env.User, Why: opts.Reason, Undo: opts.Undo}}
+	if err := engine.Send(ctx, w.Store, rec.ID, time.Now(), post); err != nil {
+		return err
+	}
+	mine, err := wait(ctx, w, rec)
+	if err != nil || !mine {
+		return err
+	}
+	var v view.View = view.NewHuman(w.Env.Stdout)
+	if opts.JSON {
+		v = view.NewJSON(w.Env.Stdout)
+	}
+	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
+	var exit *command.ExitError
+	if errors.As(err, &exit) && exit.Code == command.RolledBack {
+		// That is what was asked for.
+		return nil
+	}
+	return err
+}
+
+// wait follows the process that takes the run back until the run is closed. It
+// reports that the run is ours to drive when nobody else does.
+func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record) (mine bool, err error) {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for told := false; ; told = true {
+		now, err := w.Runs.Get(ctx, rec.ID)
+		if err != nil {
+			return false, err
+		}
+		if !now.Closed.IsZero() {
+			fmt.Fprintf(w.Env.Stdout, "Run %s: %s\n", rec.ID, view.Words(now.Outcome))
+			if kernel.Outcome(now.Outcome) == kernel.RollbackFailed {
+				return false, &command.ExitError{Code: command.RollbackFailed}
+			}
+			return false, nil
+		}
+		alive, err := drive.AcquireAlive(ctx, w, rec.Alive, 0)
+		var held *lock.AliveError
+		switch {
+		case err == nil:
+			return true, alive.Release()
+		case !errors.As(err, &held):
+			return false, err
+		case !told:
+			fmt.Fprintf(w.Env.Stderr, "Another process drives run %s; it was asked to take it back.\n", rec.ID)
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-w.Env.Interrupts:
+			return false, &command.ExitError{Code: command.Interrupted}
+		case <-tick.C:
+		}
+	}
+}

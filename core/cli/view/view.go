@@ -1,0 +1,138 @@
+// Package view shows what happens: as lines for people, or as one JSON object a
+// line for programs. Commands speak through it and never print by themselves.
+package view
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/journal/logs"
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/plan"
+)
+
+// View shows a run and what leads to it.
+type View interface {
+	// Plan shows what a run will do.
+	Plan(p *plan.Plan)
+	// Opened tells the run's id before its first event.
+	Opened(run string)
+	// Event shows what happened.
+	Event(e kernel.Event)
+	// Log shows one line of a command's log.
+	Log(c kernel.Command, l logs.Line)
+	// Diagnostics shows errors and warnings.
+	Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File)
+	// Summary is the end of a run's part in this process.
+	Summary(s Summary)
+	// Note is a remark.
+	Note(text string)
+}
+
+// Summary is how a run left.
+type Summary struct {
+	Run     string `json:"run"`
+	Outcome string `json:"outcome"`
+	// Idle is why the process leaves although the run is open; empty when it is closed.
+	Idle    string            `json:"idle,omitempty"`
+	Elapsed time.Duration     `json:"elapsed_ns"`
+	Nodes   []kernel.NodeView `json:"nodes"`
+	// Outputs of the pipeline in JSON; sensitive ones are null.
+	Outputs map[string]json.RawMessage `json:"outputs,omitempty"`
+	// Next are commands that make sense now.
+	Next []string `json:"next,omitempty"`
+}
+
+// JSON writes one object a line: {"time", "type", "run", "data"}.
+type JSON struct {
+	mu  sync.Mutex
+	out io.Writer
+	run string
+	now func() time.Time
+}
+
+// NewJSON writes to out.
+func NewJSON(out io.Writer) *JSON { return &JSON{out: out, now: time.Now} }
+
+type line struct {
+	Time time.Time `json:"time"`
+	Type string    `json:"type"`
+	Run  string    `json:"run,omitempty"`
+	Data any       `json:"data"`
+}
+
+func (j *JSON) write(at time.Time, typ string, data any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b, err := json.Marshal(line{at.UTC(), typ, j.run, data})
+	if err != nil {
+		return
+	}
+	_, _ = j.out.Write(append(b, '\n'))
+}
+
+// Plan implements View.
+func (j *JSON) Plan(p *plan.Plan) { j.write(j.now(), "plan", PlanData(p)) }
+
+// PlanData is the plan without what only the engine needs.
+func PlanData(p *plan.Plan) any {
+	return struct {
+		Digest   string      `json:"digest"`
+		Pipeline string      `json:"pipeline"`
+		Runner   string      `json:"runner"`
+		Created  time.Time   `json:"created"`
+		Changes  bool        `json:"changes"`
+		Nodes    []plan.Node `json:"nodes"`
+	}{p.Digest(), p.Pipeline, p.Runner, p.Created, p.HasChanges(), unsealed(p.Nodes)}
+}
+
+func unsealed(nodes []plan.Node) []plan.Node {
+	out := make([]plan.Node, len(nodes))
+	for i, n := range nodes {
+		n.Sealed = nil
+		out[i] = n
+	}
+	return out
+}
+
+// Opened implements View.
+func (j *JSON) Opened(run string) {
+	j.mu.Lock()
+	j.run = run
+	j.mu.Unlock()
+}
+
+// Event implements View.
+func (j *JSON) Event(e kernel.Event) { j.write(e.At.Time(), e.Fact.FactType(), e.Fact) }
+
+// Log implements View.
+func (j *JSON) Log(c kernel.Command, l logs.Line) {
+	j.write(l.Time, "log", struct {
+		Node    string `json:"node"`
+		Target  string `json:"target,omitempty"`
+		Command int64  `json:"command"`
+		logs.Line
+	}{c.Node, c.Target, c.ID, l})
+}
+
+// Diagnostics implements View.
+func (j *JSON) Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File) {
+	for _, one := range diagnostics.View(diagnostics.Tidy(d), files) {
+		j.write(j.now(), "diagnostic", one)
+	}
+}
+
+// Summary implements View.
+func (j *JSON) Summary(s Summary) { j.write(j.now(), "summary", s) }
+
+// Note implements View.
+func (j *JSON) Note(text string) {
+	j.write(j.now(), "note", struct {
+		Text string `json:"text"`
+	}{text})
+}

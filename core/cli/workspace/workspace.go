@@ -1,0 +1,234 @@
+// Package workspace opens what commands work on: the pipeline that the working
+// directory belongs to, its lock file, its state, its plugins.
+package workspace
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/runner-pipelines/runner/core/artifact"
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/config"
+	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/lang"
+	"github.com/runner-pipelines/runner/core/lock"
+	"github.com/runner-pipelines/runner/core/lockfile"
+	"github.com/runner-pipelines/runner/core/pluginhost"
+	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
+	"github.com/runner-pipelines/runner/core/pluginhost/discover"
+	"github.com/runner-pipelines/runner/core/redact"
+	"github.com/runner-pipelines/runner/core/runs"
+	"github.com/runner-pipelines/runner/core/scope"
+	"github.com/runner-pipelines/runner/core/seal"
+	"github.com/runner-pipelines/runner/core/store"
+	"github.com/runner-pipelines/runner/core/store/sqlite"
+	"github.com/runner-pipelines/runner/sdk/call"
+)
+
+// DataDirEnv names the environment variable that moves .runner elsewhere.
+const DataDirEnv = "RUNNER_DATA_DIR"
+
+// Workspace is one pipeline on this machine.
+type Workspace struct {
+	Env      *command.Env
+	Pipeline *config.Pipeline
+	// Dir is the pipeline's directory, Data its .runner.
+	Dir, Data string
+	Lock      *lockfile.File
+	settings  *discover.Settings
+	Catalog   *catalog.Catalog
+	Redactor  *redact.Redactor
+
+	// What follows is set by OpenState.
+	Store store.Store
+	Key   *seal.Key
+	Runs  *runs.Index
+}
+
+// Open reads the pipeline and its lock file.
+func Open(env *command.Env) (*Workspace, hcl.Diagnostics) {
+	p, diags := config.Load(env.Dir, config.Options{Version: env.Version})
+	w := &Workspace{Env: env, Pipeline: p, Dir: p.Dir, Redactor: redact.New()}
+	w.Data = filepath.Join(w.Dir, ".runner")
+	if d := env.Getenv(DataDirEnv); d != "" {
+		w.Data = absolute(env.Dir, d)
+	}
+	if diags.HasErrors() {
+		return w, diags
+	}
+	set, more := discover.LoadSettings(env.LookupEnv)
+	diags = append(diags, more...)
+	lock, more := pluginhost.LoadLock(w.LockPath(), w.Data, set)
+	diags = append(diags, more...)
+	if lock == nil {
+		lock = &lockfile.File{}
+	}
+	w.Lock, w.settings = lock, set
+	w.Catalog = catalog.New(w.SchemaDir(), lock, Required(p))
+	return w, diags
+}
+
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// OpenRuns finds the pipeline's directory and opens its state. The files need
+// not be right: runs keep their own.
+func OpenRuns(ctx context.Context, env *command.Env) (*Workspace, error) {
+	w, diags := Open(env)
+	if w.Dir == "" {
+		return nil, w.Show(env.Stderr, diags)
+	}
+	return w, w.OpenState(ctx)
+}
+
+// Required maps local names to sources.
+func Required(p *config.Pipeline) map[string]string {
+	out := map[string]string{}
+	for _, r := range p.Runner.RequiredPlugins {
+		out[r.Name] = r.Source
+	}
+	return out
+}
+
+// Requirements are the entries of required_plugins.
+func Requirements(p *config.Pipeline) []pluginhost.Requirement {
+	var out []pluginhost.Requirement
+	for _, r := range p.Runner.RequiredPlugins {
+		out = append(out, pluginhost.Requirement{Name: r.Name, Source: r.Source, Constraint: r.VersionText, Range: r.Range})
+	}
+	return out
+}
+
+// SchemaDir is where descriptions of plugins are kept.
+func (w *Workspace) SchemaDir() string { return filepath.Join(w.Data, "schemas") }
+
+// ArtifactDir is where artifacts are kept.
+func (w *Workspace) ArtifactDir() string { return filepath.Join(w.Data, "artifacts") }
+
+// Places are where programs of plugins may lie.
+func (w *Workspace) Places(pluginDir string) discover.Places {
+	if pluginDir == "" {
+		pluginDir = w.Env.Getenv("RUNNER_PLUGIN_DIR")
+	}
+	if pluginDir != "" {
+		pluginDir = absolute(w.Env.Dir, pluginDir)
+	}
+	return discover.Places{
+		Settings: w.settings, PluginDir: pluginDir, CacheDir: w.Env.Getenv("RUNNER_PLUGIN_CACHE_DIR"),
+		ExeDir: w.Env.ExeDir, Platform: discover.Platform(),
+	}
+}
+
+// LockPath is where the lock file lies.
+func (w *Workspace) LockPath() string { return filepath.Join(w.Dir, lockfile.Name) }
+
+// Initialised says what is wrong between pipeline and lock file.
+func (w *Workspace) Initialised() hcl.Diagnostics {
+	return pluginhost.Outdated(Requirements(w.Pipeline), w.Lock)
+}
+
+// OpenState opens store and state key.
+func (w *Workspace) OpenState(ctx context.Context) error {
+	if w.Store != nil {
+		return nil
+	}
+	if err := os.MkdirAll(w.Data, 0o700); err != nil {
+		return err
+	}
+	s, err := sqlite.Open(ctx, filepath.Join(w.Data, "state.db"))
+	if err != nil {
+		return err
+	}
+	key, err := seal.Load(w.Data, w.Env.LookupEnv)
+	if err != nil {
+		_ = s.Close()
+		return err
+	}
+	w.Store, w.Key, w.Runs = s, key, runs.New(s)
+	return nil
+}
+
+// Close lets go of the state.
+func (w *Workspace) Close() {
+	if w.Store != nil {
+		_ = w.Store.Close()
+	}
+}
+
+// Artifacts is the artifact store.
+func (w *Workspace) Artifacts() *artifact.Store { return artifact.Open(w.ArtifactDir()) }
+
+// Pool is a pool of plugin processes; the caller stops it. Locked is the plan's
+// lock file where there is a plan, so that a run keeps the plugins it was planned
+// with.
+func (w *Workspace) Pool(pluginDir string, locked *lockfile.File, alive *lock.Alive) *pluginhost.Pool {
+	return pluginhost.NewPool(pluginhost.PoolConfig{
+		Requirements: Requirements(w.Pipeline), Lock: locked, Places: w.Places(pluginDir), SchemaDir: w.SchemaDir(),
+		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(), Call: call.Call{Pipeline: w.Pipeline.Name, Attempt: 1},
+	})
+}
+
+// Slog is the log for the authors of plugins, set by RUNNER_LOG.
+func (w *Workspace) Slog() *slog.Logger {
+	var level slog.Level
+	text := w.Env.Getenv("RUNNER_LOG")
+	if text == "" || level.UnmarshalText([]byte(text)) != nil {
+		if text != "trace" {
+			return slog.New(slog.DiscardHandler)
+		}
+		level = slog.LevelDebug - 4
+	}
+	return slog.New(slog.NewTextHandler(w.Redactor.NewWriter(w.Env.Stderr), &slog.HandlerOptions{Level: level}))
+}
+
+// World is what expressions may see of the outside.
+func (w *Workspace) World() lang.World { return lang.OS(w.Dir, w.Env.Dir, w.Env.Environ) }
+
+// Values are where variables get their values from.
+func (w *Workspace) Values(vars, files []string) (scope.Values, error) {
+	auto, err := scope.AutoFiles(w.Dir)
+	if err != nil {
+		return scope.Values{}, err
+	}
+	v := scope.Values{Environ: w.Env.Environ, Files: auto, Vars: vars}
+	for _, name := range files {
+		b, err := os.ReadFile(absolute(w.Env.Dir, name))
+		if err != nil {
+			return v, err
+		}
+		v.Files = append(v.Files, scope.ValuesFile{Name: name, Source: b})
+	}
+	return v, nil
+}
+
+// ErrDiagnostics stands for errors that were shown already.
+var ErrDiagnostics = errors.New("there were errors")
+
+// Show writes diagnostics and returns an error that ends the command when one
+// of them is an error.
+func (w *Workspace) Show(out io.Writer, diags hcl.Diagnostics) error {
+	if len(diags) == 0 {
+		return nil
+	}
+	var files map[string]*hcl.File
+	if w.Pipeline != nil {
+		files = w.Pipeline.Files
+	}
+	if err := diagnostics.Write(w.Redactor.NewWriter(out), diagnostics.Tidy(diags), files); err != nil {
+		return err
+	}
+	if diags.HasErrors() {
+		return &command.ExitError{Code: command.Failed}
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Stage is a stage block. It has either Use or Targets. An expression is nil
+// when its attribute was not given; package settings evaluates them.
+type Stage struct {
+	Name string
+	// Use is the lone component: an action, or short for target "main".
+	Use      *Use
+	Targets  []*Target
+	Strategy *Use
+	Analysis *Analysis
+	Verify   []*Verify
+	// Approvals and Gates in the order of the file.
+	Approvals []*Approval
+	Gates     []*Gate
+	Retry     *Retry
+	// Rollback is an action that is the way back of this stage.
+	Rollback *Use
+	Produces []*Product
+
+	ForEach      hcl.Expression
+	Environment  hcl.Expression
+	When         hcl.Expression
+	RunIf        hcl.Expression
+	Waves        hcl.Expression
+	MaxDegraded  hcl.Expression
+	Timeout      hcl.Expression
+	OnFailure    hcl.Expression
+	OnDoubt      hcl.Expression
+	WhileWaiting hcl.Expression
+	DependsOn    []hcl.Expression
+	// Pool is the name of a pool; empty for none.
+	Pool string
+
+	Range     hcl.Range
+	NameRange hcl.Range
+}
+
+// Use names a component and configures it. It is written use "component" {},
+// or strategy "component" {}.
+type Use struct {
+	// Component is "name" or "plugin/name".
+	Component string
+	// Body is the component's own configuration.
+	Body hcl.Body
+	// ComponentRange is that of the label, Range that of the block's header.
+	ComponentRange hcl.Range
+	Range          hcl.Range
+}
+
+// Target is one place where the stage's software runs.
+type Target struct {
+	Name      string
+	Use       *Use
+	Range     hcl.Range
+	NameRange hcl.Range
+}
+
+// Product is one artifact that the stage makes.
+type Product struct {
+	Name string
+	// Path is relative to the directory in which the stage runs.
+	Path      hcl.Expression
+	NameRange hcl.Range
+}
+
+// Verify is a check of the candidate.
+type Verify struct {
+	Name      string
+	Use       *Use
+	Range     hcl.Range
+	NameRange hcl.Range
+}
+
+// Analysis says what is measured and judged.
+type Analysis struct {
+	Metrics        []*Metric
+	Interval       hcl.Expression
+	Deadline       hcl.Expression
+	OnInconclusive hcl.Expression
+	Range          hcl.Range
+}
+
+// Metric is one thing that is measured.
+type Metric struct {
+	Name      string
+	Use       *Use
+	Better    hcl.Expression
+	Min       hcl.Expression
+	Max       hcl.Expression
+	MinCount  hcl.Expression
+	Quantile  hcl.Expression
+	Interval  hcl.Expression
+	Range     hcl.Range
+	NameRange hcl.Range
+}
+
+// Approval is a question to people. Without a name it comes before the stage
+// begins; a strategy asks for named ones.
+type Approval struct {
+	Name         string
+	Required     hcl.Expression
+	From         hcl.Expression
+	NotInitiator hcl.Expression
+	Expires      hcl.Expression
+	Range        hcl.Range
+}
+
+// Gate must be passed after the stage's work, before those that wait for it go on.
+type Gate struct {
+	Name    string
+	Message hcl.Expression
+	// FailOn makes it a gate on findings.
+	FailOn hcl.Expression
+	Inputs []*GateInput
+	Range  hcl.Range
+}
+
+// GateInput is a typed value that the answer of a gate carries.
+type GateInput struct {
+	Name string
+	Type VariableType
+	// Default is of Type; cty.NilVal when the answer must give one.
+	Default     cty.Value
+	Description string
+	Range       hcl.Range
+	NameRange   hcl.Range
+}
+
+// Retry says how often a failed operation is tried again.
+type Retry struct {
+	Attempts hcl.Expression
+	Delay    hcl.Expression
+	MaxDelay hcl.Expression
+	Range    hcl.Range
+}

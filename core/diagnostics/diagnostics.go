@@ -1,0 +1,125 @@
+// Package diagnostics shows diagnostics to people and to programs. Start with
+// Write for text and View for JSON; Tidy first, where several rooms reported.
+// Rooms that report make theirs with Error and Warning.
+package diagnostics
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Extra is carried in hcl.Diagnostic.Extra.
+type Extra struct {
+	// Code is stable and names a page of the documentation; may be empty.
+	Code string
+	// Hidden says that the source line holds something that must not be shown: the
+	// place is named and the line is left out.
+	Hidden bool
+}
+
+// Error is one diagnostic of severity error. The summary is a class of
+// problem; the detail says what, why it matters and what to do, in sentences.
+func Error(subject hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	return newDiagnostic(hcl.DiagError, subject, summary, detail, args)
+}
+
+// Warning is worth telling, even on success.
+func Warning(subject hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	return newDiagnostic(hcl.DiagWarning, subject, summary, detail, args)
+}
+
+func newDiagnostic(severity hcl.DiagnosticSeverity, subject hcl.Range, summary, detail string, args []any) *hcl.Diagnostic {
+	d := &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: fmt.Sprintf(detail, args...)}
+	if subject.Filename != "" {
+		d.Subject = &subject
+	}
+	return d
+}
+
+// Tidy drops repeated diagnostics (instances of one stage repeat each other's)
+// and sorts the rest: by file and place, those without a place first.
+func Tidy(diags hcl.Diagnostics) hcl.Diagnostics {
+	if len(diags) < 2 {
+		return diags
+	}
+	type identity struct {
+		severity        hcl.DiagnosticSeverity
+		summary, detail string
+		subject         hcl.Range
+	}
+	seen := make(map[identity]bool, len(diags))
+	out := make(hcl.Diagnostics, 0, len(diags))
+	for _, d := range diags {
+		id := identity{severity: d.Severity, summary: d.Summary, detail: d.Detail}
+		if d.Subject != nil {
+			id.subject = *d.Subject
+		}
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, d)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *hcl.Diagnostic) int {
+		switch {
+		case a.Subject == nil && b.Subject == nil:
+			return 0
+		case a.Subject == nil:
+			return -1
+		case b.Subject == nil:
+			return 1
+		}
+		return cmp.Or(
+			strings.Compare(a.Subject.Filename, b.Subject.Filename),
+			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+		)
+	})
+	return out
+}
+
+// Suggest is ` Did you mean "x"?` with a leading space when one of the
+// candidates is close to the name, else empty.
+func Suggest(name string, candidates []string) string {
+	if best := Nearest(name, candidates); best != "" {
+		return fmt.Sprintf(" Did you mean %q?", best)
+	}
+	return ""
+}
+
+// Nearest is the candidate that the name was probably meant to be; empty when
+// none is close. Of equally near ones it is the first by name.
+func Nearest(name string, candidates []string) string {
+	const maxDistance = 3
+	best, bestDistance := "", maxDistance
+	for _, c := range candidates {
+		d := distance(fold(name), fold(c))
+		// Two short names that share hardly a letter are not near.
+		if 2*d >= max(len(name), len(c)) && d > 1 {
+			continue
+		}
+		if d < bestDistance || d == bestDistance && best != "" && c < best {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance counts edits; letters in the wrong order are one.
+func distance(a, b string) int {
+	if a != b && sortedLetters(a) == sortedLetters(b) {
+		return 1
+	}
+	return levenshtein.Distance(a, b, nil)
+}
+
+func sortedLetters(s string) string {
+	b := []byte(s)
+	slices.Sort(b)
+	return string(b)
+}
+
+func fold(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }

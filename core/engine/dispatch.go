@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/lock"
+	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/host"
+	"github.com/runner-pipelines/runner/sdk/strategy"
+)
+
+// How long the plugin may take. A target says for itself how long an install
+// takes; these bound calls that hang.
+const (
+	askTimeout     = 5 * time.Second
+	observeTimeout = 2 * time.Minute
+	measureTimeout = time.Minute
+	weightTimeout  = 10 * time.Minute
+	installTimeout = time.Hour
+	// cancelGrace is how long a cancelled call may take to end by itself.
+	cancelGrace = 10 * time.Second
+)
+
+// job is a command with what of the state it needs, taken when it was issued.
+type job struct {
+	kernel.Command
+	node     *program.Node
+	snapshot strategy.Snapshot
+	judging  judging
+	planned  *kernel.NodePlanned
+	of       kernel.InFlight
+	result   []byte
+	// candidate and stable are the releases that Verify speaks of.
+	candidate, stable []byte
+	fence             int64
+}
+
+// dispatch hands a durable command to a goroutine of its own.
+func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
+	if c.Kind == kernel.Cancel {
+		if cancel := e.cancels[c.Of]; cancel != nil {
+			cancel(errCancelled)
+		}
+		return
+	}
+	j := job{Command: c}
+	j.node, _ = e.Program.Node(c.Node)
+	j.planned = e.State.Planned(c.Node)
+	switch c.Kind {
+	case kernel.AskStrategy:
+		j.snapshot, _ = e.State.Snapshot(c.Node)
+	case kernel.Measure:
+		j.judging = e.judging(c)
+	case kernel.Reconcile:
+		j.of = e.handles[c.Of]
+	case kernel.UndoAction:
+		j.result = e.State.Result(c.Node)
+	case kernel.Verify:
+		j.candidate, j.stable = e.State.Releases(c.Node, c.Target)
+	case kernel.FreeLock:
+		j.fence = e.fences[c.Env]
+	}
+	if c.Kind == kernel.RunAction || c.Kind == kernel.UndoAction {
+		e.handles[c.ID] = kernel.InFlight{Command: c}
+	}
+	callCtx, cancel := context.WithCancelCause(ctx)
+	e.cancels[c.ID] = cancel
+	e.pending++
+	go func() {
+		fact := e.carryOut(callCtx, j)
+		cancel(nil)
+		e.results <- message{fact: fact, ends: true}
+	}()
+}
+
+// errCancelled is the cause of a context that a Cancel command ended.
+var errCancelled = errors.New("cancelled")
+
+// carryOut does one command and returns the fact that ends it. A panic of ours
+// must not take the run down: it is a failure like any other.
+func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.Slog.Error("panic", "command", j.ID, "kind", j.Kind, "value", r)
+			fact = kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Internal error", Detail: e.redact(fmt.Sprint(r))}}
+		}
+	}()
+	switch j.Kind {
+	case kernel.PlanNode:
+		return e.planNode(ctx, j)
+	case kernel.RunAction:
+		return e.runAction(ctx, j)
+	case kernel.UndoAction:
+		return e.undoAction(ctx, j)
+	case kernel.Reconcile:
+		return e.reconcile(ctx, j)
+	case kernel.AskStrategy:
+		return e.askStrategy(ctx, j)
+	case kernel.Measure:
+		return e.measure(ctx, j)
+	case kernel.Verify:
+		return e.verify(ctx, j)
+	case kernel.Observe, kernel.Install, kernel.Scale, kernel.SetWeight, kernel.Settle, kernel.Retire:
+		return e.targetCommand(ctx, j)
+	case kernel.TakeLock:
+		return e.takeLock(ctx, j)
+	case kernel.FreeLock:
+		return e.freeLock(ctx, j)
+	}
+	return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Unknown command", Detail: string(j.Kind)}}
+}
+
+// failed is the fact for an error of a call: lost when nobody knows what became
+// of it, else a failure with what the plugin said.
+func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err error, where hcl.Range, logs string) kernel.Fact {
+	var p *diag.Problem
+	cancelled := ctx.Err() != nil
+	switch {
+	case errors.As(err, &p):
+		f := kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: e.failure(p, where)}
+		if cancelled && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			f.Failure.Cancelled = true
+		}
+		return f
+	case errors.Is(err, host.ErrLost):
+		awaitEnd(plugin)
+		return kernel.CommandLost{Command: j.ID}
+	case errors.Is(err, host.ErrProtocol):
+		return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
+			Summary: "Plugin broke the protocol", Detail: e.redact(err.Error()), Where: where.String(),
+		}}
+	case cancelled:
+		// The call did not end within its grace: the process is taken out of use
+		// and ended, so that whoever acts next acts alone.
+		if plugin != nil {
+			e.Plugins.Quarantine(plugin, cancelGrace)
+			awaitEnd(plugin)
+		}
+		if errors.Is(context.Cause(ctx), errCancelled) || errors.Is(context.Cause(ctx), errNow) {
+			return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
+				Summary: "Cancelled", Detail: "The operation did not end in time and its process was ended.", Cancelled: true,
+			}}
+		}
+		return kernel.CommandLost{Command: j.ID}
+	}
+	return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
+		Summary: "Operation failed", Detail: e.redact(err.Error()), Where: where.String(),
+	}}
+}
+
+// awaitEnd makes sure that a process is gone before anything is built on its absence.
+func awaitEnd(p host.Plugin) {
+	if p == nil {
+		return
+	}
+	select {
+	case <-p.Done():
+	case <-time.After(cancelGrace):
+		p.Stop(0)
+		<-p.Done()
+	}
+}
+
+// failure turns a plugin's words into what the journal keeps.
+func (e *Engine) failure(p *diag.Problem, where hcl.Range) kernel.Failure {
+	f := kernel.Failure{Where: where.String(), After: kernel.Time(p.After.Milliseconds())}
+	for _, d := range p.Diagnostics {
+		if d.Severity == diag.Warning {
+			continue
+		}
+		if f.Summary == "" {
+			f.Summary, f.Detail, f.Code = e.redact(d.Summary), e.redact(d.Detail), d.Code
+		} else {
+			f.Detail += "\n" + e.redact(d.Summary+": "+d.Detail)
+		}
+	}
+	if f.Summary == "" {
+		f.Summary = "Operation failed"
+	}
+	switch p.Retry {
+	case diag.Safe:
+		f.Retry = "safe"
+	case diag.Later:
+		f.Retry = "after"
+	}
+	switch p.Effect {
+	case diag.None:
+		f.Effect = "none"
+	case diag.Done:
+		f.Effect = "done"
+	}
+	return f
+}
+
+// misconfigured is the fact for configuration that cannot be bound.
+func (e *Engine) misconfigured(j job, diags hcl.Diagnostics) kernel.Fact {
+	f := kernel.Failure{Summary: "Configuration cannot be evaluated", Effect: "none"}
+	for i, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		if f.Where == "" && d.Subject != nil {
+			f.Where = d.Subject.String()
+		}
+		if i == 0 || f.Detail == "" {
+			f.Summary, f.Detail = d.Summary, e.redact(d.Detail)
+		}
+	}
+	return kernel.CommandFailed{Command: j.ID, Failure: f}
+}
+
+func (e *Engine) redact(s string) string { return e.Redactor.Redact(s) }
+
+// takeLock takes the lock of an environment, waiting as long as the user allows.
+func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
+	deadline := e.now().Add(e.LockTimeout)
+	for {
+		fence, err := lock.Take(ctx, e.Store, j.Env, e.holder())
+		var held *lock.HeldError
+		switch {
+		case err == nil:
+			return kernel.LockTaken{Command: j.ID, Env: j.Env, Fence: fence}
+		case !errors.As(err, &held):
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be taken", Detail: err.Error()}}
+		case e.freeStale(ctx, held):
+			continue
+		case !e.now().Before(deadline):
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
+				Summary: "Environment is locked", Detail: heldDetail(held),
+			}}
+		}
+		select {
+		case <-ctx.Done():
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Cancelled", Cancelled: true, Effect: "none"}}
+		case <-time.After(inboxPoll):
+		}
+	}
+}
+
+// holder says who takes a lock.
+func (e *Engine) holder() lock.Holder {
+	hostname, _ := os.Hostname()
+	return lock.Holder{Run: e.Config.Run.ID, Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Since: e.now().UTC()}
+}
+
+func heldDetail(held *lock.HeldError) string {
+	h := held.Holder
+	return fmt.Sprintf("Run %s, started by %s on %s, has environment %q since %s. Wait for it (-lock-timeout=10m), finish it, or take it back:\n  runner resume %s\n  runner rollback %s",
+		h.Run, h.Initiator, h.Host, held.Environment, h.Since.UTC().Format(time.DateTime+" MST"), h.Run, h.Run)
+}
+
+// freeStale frees the lock of a run that is closed.
+func (e *Engine) freeStale(ctx context.Context, held *lock.HeldError) bool {
+	rec, err := e.index().Get(ctx, held.Holder.Run)
+	if err != nil || rec.Closed.IsZero() {
+		return false
+	}
+	return lock.Free(ctx, e.Store, held.Environment, held.Fence) == nil
+}
+
+func (e *Engine) freeLock(ctx context.Context, j job) kernel.Fact {
+	if err := lock.Free(ctx, e.Store, j.Env, j.fence); err != nil && !errors.Is(err, lock.ErrLost) {
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be freed", Detail: err.Error()}}
+	}
+	return kernel.LockFreed{Command: j.ID, Env: j.Env}
+}

@@ -1,0 +1,429 @@
+// Package engine carries out what the kernel decides on this machine.
+//
+// One goroutine owns the kernel's state: it folds what happened, lets the kernel
+// decide, makes both durable in one append, and only then hands the commands to
+// goroutines of their own, whose results come back to it. Configuration and
+// secrets are bound just before each call and are in no record.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/runner-pipelines/runner/core/artifact"
+	"github.com/runner-pipelines/runner/core/journal"
+	"github.com/runner-pipelines/runner/core/journal/logs"
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/plan"
+	"github.com/runner-pipelines/runner/core/pluginhost"
+	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/redact"
+	"github.com/runner-pipelines/runner/core/runs"
+	"github.com/runner-pipelines/runner/core/seal"
+	"github.com/runner-pipelines/runner/core/store"
+	"github.com/runner-pipelines/runner/sdk/host"
+)
+
+// Plugins gives running processes; pluginhost.Pool is the real one.
+type Plugins interface {
+	Get(ctx context.Context, spec pluginhost.Spec) (host.Plugin, error)
+	// Quarantine takes a process that hangs out of use.
+	Quarantine(p host.Plugin, grace time.Duration)
+}
+
+// Config of an engine.
+type Config struct {
+	Plan    *plan.Plan
+	Program *program.Program
+	Run     runs.Record
+	// State is folded up to the end of Journal.
+	State     *kernel.State
+	Journal   *journal.Journal
+	Store     store.Store
+	Plugins   Plugins
+	Key       *seal.Key
+	Artifacts *artifact.Store
+	// ArtifactDir and Dir are the artifact store's and the pipeline's directory.
+	ArtifactDir string
+	Dir         string
+	Redactor    *redact.Redactor
+	// Initiator is who acts in this process; Runner the program's version.
+	Initiator string
+	Runner    string
+	// Parallelism is how many actions run at once; 10 when 0.
+	Parallelism int
+	// LockTimeout is how long to wait for an environment that another run has.
+	LockTimeout time.Duration
+	// Observer sees every event once it is durable, in order; Log every line of a
+	// command. Both must be quick, and are called from one goroutine at a time.
+	Observer func(kernel.Event)
+	Log      func(command kernel.Command, line logs.Line)
+	// Stop asks the run to stop: kernel.StopAfter, then kernel.StopNow.
+	Stop <-chan kernel.StopMode
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+	// Replayed is the run whose results stand for the stages that this run does
+	// not have; nil for none.
+	Replayed *Replayed
+	// Slog receives what only the authors of plugins care for.
+	Slog *slog.Logger
+}
+
+// Replayed is an earlier run that has ended.
+type Replayed struct {
+	Run   string
+	State *kernel.State
+}
+
+// inboxPoll is how often other processes' messages are looked for.
+const inboxPoll = 250 * time.Millisecond
+
+// snapshotEvery is how many events lie between two snapshots.
+const snapshotEvery = 1000
+
+// Engine is one process's part of a run.
+type Engine struct {
+	Config
+	now      func() time.Time
+	last     kernel.Time
+	results  chan message
+	cancels  map[int64]context.CancelCauseFunc
+	fences   map[string]int64
+	plans    stagePlans
+	handles  map[int64]kernel.InFlight
+	pending  int
+	stopping bool
+	written  int64
+	inbox    chan []inboxFact
+	logMu    sync.Mutex
+}
+
+// message is what a command's goroutine tells the owner of the state.
+type message struct {
+	fact kernel.Fact
+	// ends: the command is over with this fact.
+	ends bool
+	// durable is closed, or gets an error, when the fact is in the journal.
+	durable chan error
+}
+
+// New is an engine for a run that was opened or is to be resumed.
+func New(cfg Config) *Engine {
+	e := &Engine{
+		Config: cfg, now: cfg.Now, results: make(chan message, 256), cancels: map[int64]context.CancelCauseFunc{},
+		fences: map[string]int64{}, handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact),
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.Parallelism <= 0 {
+		e.Parallelism = 10
+	}
+	if e.Observer == nil {
+		e.Observer = func(kernel.Event) {}
+	}
+	if e.Log == nil {
+		e.Log = func(kernel.Command, logs.Line) {}
+	}
+	if e.Slog == nil {
+		e.Slog = slog.New(slog.DiscardHandler)
+	}
+	e.plans.byNode = map[string]*stagePlan{}
+	e.written = cfg.State.Events()
+	return e
+}
+
+// errNow ends commands that the run does not wait for any more.
+var errNow = errors.New("the run was stopped")
+
+// Run opens or resumes the run and goes on until it is closed, stopped, or only
+// waits for people. It returns why it left. When ctx ends, it stops as on
+// kernel.StopNow.
+func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
+	e.restoreResults()
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(errNow)
+	defer e.abandon()
+
+	// What was posted while nobody drove the run is heard before it goes on.
+	posted, err := e.readInbox(work)
+	if err != nil {
+		return kernel.Busy, err
+	}
+	first := e.opening()
+	for _, p := range posted {
+		first = append(first, message{fact: p.fact})
+	}
+	if err := e.advance(work, first); err != nil {
+		return kernel.Busy, err
+	}
+	e.ack(work, posted)
+	go e.watchInbox(work)
+	for {
+		idle, err := e.settled(work)
+		if err != nil || idle != kernel.Busy {
+			return idle, err
+		}
+		batch, err := e.await(ctx)
+		if err != nil {
+			return kernel.Busy, err
+		}
+		if err := e.advance(work, batch); err != nil {
+			return kernel.Busy, err
+		}
+	}
+}
+
+// opening is what this process has to say first: it opens the run, or takes it
+// over from one that is provably gone and whose commands are lost.
+func (e *Engine) opening() []message {
+	if e.State.Run() == "" {
+		return []message{{fact: kernel.RunOpened{
+			Run: e.Config.Run.ID, Nonce: e.Config.Run.Nonce, Plan: e.Plan.Digest(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner,
+		}}}
+	}
+	hostname, _ := os.Hostname()
+	out := []message{{fact: kernel.RunResumed{
+		Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner,
+	}}}
+	for _, c := range e.State.InFlight() {
+		switch c.Kind {
+		case kernel.TakeLock, kernel.FreeLock, kernel.Cancel:
+		default:
+			e.handles[c.ID] = c
+			out = append(out, message{fact: kernel.CommandLost{Command: c.ID}})
+		}
+	}
+	return out
+}
+
+// settled tells whether to leave now. A run that only waits for people first
+// frees its locks.
+func (e *Engine) settled(ctx context.Context) (kernel.Idle, error) {
+	idle := e.State.Idle()
+	switch idle {
+	case kernel.WaitingForPeople, kernel.Halted:
+		if err := e.advance(ctx, []message{{fact: kernel.RunStopping{Mode: kernel.StopAfter, By: string(idle)}}}); err != nil {
+			return kernel.Busy, err
+		}
+		for e.State.Idle() == kernel.Busy {
+			batch, err := e.await(context.WithoutCancel(ctx))
+			if err != nil {
+				return kernel.Busy, err
+			}
+			if err := e.advance(ctx, batch); err != nil {
+				return kernel.Busy, err
+			}
+		}
+		if closed := e.State.Idle(); closed == kernel.Closed {
+			return closed, nil
+		}
+		return idle, nil
+	}
+	return idle, nil
+}
+
+// await blocks until something happens and returns all that has.
+func (e *Engine) await(ctx context.Context) ([]message, error) {
+	var batch []message
+	timer, stop := e.nextTimer()
+	defer stop()
+	done := ctx.Done()
+	if e.stopping {
+		done = nil
+	}
+	select {
+	case m := <-e.results:
+		batch = append(batch, m)
+	case <-timer:
+	case mode, ok := <-e.Stop:
+		if !ok {
+			e.Stop = nil
+			break
+		}
+		batch = append(batch, message{fact: kernel.RunStopping{Mode: mode, By: "signal"}})
+	case <-done:
+		e.stopping = true
+		batch = append(batch, message{fact: kernel.RunStopping{Mode: kernel.StopNow, By: "signal"}})
+	case posted := <-e.inbox:
+		for _, p := range posted {
+			batch = append(batch, message{fact: p.fact, durable: p.durable})
+		}
+	}
+	for more := true; more; {
+		select {
+		case m := <-e.results:
+			batch = append(batch, m)
+		default:
+			more = false
+		}
+	}
+	return append(batch, e.dueTimers()...), nil
+}
+
+func (e *Engine) nextTimer() (<-chan time.Time, func()) {
+	next := kernel.Time(0)
+	for _, at := range e.State.Timers() {
+		if next == 0 || at < next {
+			next = at
+		}
+	}
+	if next == 0 {
+		return nil, func() {}
+	}
+	t := time.NewTimer(max(0, time.Duration(next-e.time())*time.Millisecond))
+	return t.C, func() { t.Stop() }
+}
+
+func (e *Engine) dueTimers() []message {
+	var out []message
+	now := e.time()
+	for id, at := range e.State.Timers() {
+		if at <= now {
+			out = append(out, message{fact: kernel.TimerFired{ID: id}})
+		}
+	}
+	return out
+}
+
+// time never goes back, whatever the clock does.
+func (e *Engine) time() kernel.Time {
+	e.last = max(e.last, e.State.Now(), kernel.TimeOf(e.now()))
+	return e.last
+}
+
+// advance folds what happened, lets the kernel decide, makes both durable, and
+// carries the decisions out.
+func (e *Engine) advance(ctx context.Context, batch []message) error {
+	at := e.time()
+	events := make([]kernel.Event, 0, len(batch)*4)
+	for _, m := range batch {
+		if m.ends {
+			e.pending--
+		}
+		ev := kernel.Event{At: at, Fact: m.fact}
+		if err := e.State.Evolve(ev); err != nil {
+			return fmt.Errorf("run %s: %w", e.Config.Run.ID, err)
+		}
+		events = append(events, ev)
+	}
+	events = append(events, e.State.Decide()...)
+	if len(events) == 0 {
+		return nil
+	}
+	records := make([]json.RawMessage, len(events))
+	for i, ev := range events {
+		r, err := ev.Encode()
+		if err != nil {
+			return fmt.Errorf("run %s: %w", e.Config.Run.ID, err)
+		}
+		records[i] = r
+	}
+	if err := e.append(ctx, records); err != nil {
+		for _, m := range batch {
+			if m.durable != nil {
+				m.durable <- err
+			}
+		}
+		return err
+	}
+	for _, m := range batch {
+		if m.durable != nil {
+			close(m.durable)
+		}
+	}
+	for _, ev := range events {
+		e.after(ev)
+	}
+	for _, ev := range events {
+		if issued, ok := ev.Fact.(kernel.CommandIssued); ok {
+			e.dispatch(ctx, issued.Command)
+		}
+	}
+	return e.snapshot(ctx)
+}
+
+// appendTries bounds how often a failed append is tried again.
+const appendTries = 5
+
+// append makes records durable. A store that fails is tried again for a while.
+func (e *Engine) append(ctx context.Context, records []json.RawMessage) error {
+	var err error
+	for try := range appendTries {
+		if try > 0 {
+			time.Sleep(time.Duration(try*try) * 50 * time.Millisecond)
+		}
+		err = e.Journal.Append(ctx, e.last.Time(), records)
+		if err == nil || errors.Is(err, journal.ErrFenced) {
+			return err
+		}
+	}
+	return fmt.Errorf("the journal cannot be written; nothing more is started: %w", err)
+}
+
+// after makes a durable event known.
+func (e *Engine) after(ev kernel.Event) {
+	switch f := ev.Fact.(type) {
+	case kernel.NodeSettled:
+		e.publish(e.own(), f.Node)
+	case kernel.LockTaken:
+		e.fences[f.Env] = f.Fence
+	case kernel.CommandHandled:
+		h := e.handles[f.Command]
+		h.HandleID, h.Handle = f.ID, f.Opaque
+		e.handles[f.Command] = h
+	case kernel.CommandSucceeded:
+		e.forget(f.Command)
+	case kernel.CommandFailed:
+		e.forget(f.Command)
+	}
+	e.Observer(ev)
+}
+
+// forget drops what was kept of a command that has ended; one that failed may
+// still be asked about.
+func (e *Engine) forget(id int64) {
+	delete(e.cancels, id)
+	if e.handles[id].HandleID == "" {
+		delete(e.handles, id)
+	}
+}
+
+// snapshot saves the state now and then, so that resuming is quick. A snapshot
+// that fails costs only time.
+func (e *Engine) snapshot(ctx context.Context) error {
+	if e.State.Events()-e.written < snapshotEvery {
+		return nil
+	}
+	saved, err := e.State.Save()
+	if err != nil {
+		return fmt.Errorf("run %s: snapshot: %w", e.Config.Run.ID, err)
+	}
+	e.written = e.State.Events()
+	if err := journal.WriteSnapshot(ctx, e.Store, e.Config.Run.ID, journal.Snapshot{Head: e.Journal.Head(), State: saved}); err != nil {
+		e.Slog.Warn("snapshot not written", "error", err)
+	}
+	return nil
+}
+
+// abandon lets go of what is still under way when the engine leaves.
+func (e *Engine) abandon() {
+	for _, cancel := range e.cancels {
+		cancel(errNow)
+	}
+	for e.pending > 0 {
+		m := <-e.results
+		if m.ends {
+			e.pending--
+		}
+		if m.durable != nil {
+			m.durable <- errNow
+		}
+	}
+}

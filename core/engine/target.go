@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/plan"
+	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/sdk/host"
+	"github.com/runner-pipelines/runner/sdk/strategy"
+	"github.com/runner-pipelines/runner/sdk/target"
+)
+
+// labelRun is the label of a release that names the run which installed it.
+const labelRun = "runner.run"
+
+// planRollout observes every target of a rollout as it is now.
+func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
+	made := e.Plan.Node(j.Node)
+	f := kernel.NodePlanned{Command: j.ID, Node: j.Node}
+	var parts [][]byte
+	for i, s := range j.node.Targets {
+		plugin, bound, diags := e.ready(ctx, j.node, s, program.Surroundings{})
+		if diags.HasErrors() {
+			return e.misconfigured(j, diags)
+		}
+		c := e.call(j)
+		c.Target = s.Name
+		found, diags := plan.ObserveTarget(ctx, plugin, c, s, bound, e.identity())
+		if diags.HasErrors() {
+			return e.misconfigured(j, diags)
+		}
+		if diags := plan.Standing(found, s); diags.HasErrors() {
+			return e.misconfigured(j, diags)
+		}
+		if made != nil && made.Targets[i].Capabilities != found.Capabilities {
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Target can do something else than planned",
+				Detail: "What target " + s.Name + " can do has changed since the plan was made, so the planned steps may not hold. Plan again.", Where: s.Use.Range.String(), Effect: "none"}}
+		}
+		p := kernel.PlannedTarget{
+			Name: s.Name, Stable: found.Target.Stable, Candidate: found.Candidate, Weight: found.Weights[found.Candidate], World: found.Target.World,
+		}
+		if p.Stable == p.Candidate {
+			p.Weight = 0
+		}
+		if r := found.StableRelease(); r != nil {
+			p.StableRelease, _ = json.Marshal(r)
+		}
+		f.Targets = append(f.Targets, p)
+		parts = append(parts, bound.Wire().JSON, []byte(p.Stable), []byte(p.Candidate), []byte(p.World))
+	}
+	f.Digest = e.Plan.InputsDigest(parts...)
+	return f
+}
+
+func (e *Engine) identity() plan.Identity {
+	return plan.Identity{Salt: e.Plan.Lineage, Artifacts: e.ArtifactDir}
+}
+
+// targetCommand does one operation of a target.
+func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
+	s := slotNamed(j.node.Targets, j.Target)
+	plugin, bound, diags := e.ready(ctx, j.node, s, program.Surroundings{})
+	if diags.HasErrors() {
+		return e.misconfigured(j, diags)
+	}
+	limit := weightTimeout
+	switch j.Kind {
+	case kernel.Install, kernel.Retire:
+		limit = installTimeout
+	case kernel.Observe:
+		limit = observeTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	c, name, config := e.call(j), s.Entry.Name, bound.Wire()
+	if j.Kind == kernel.Observe {
+		seen, err := plugin.Observe(ctx, c, name, config)
+		if err != nil {
+			return e.failed(ctx, j, plugin, err, s.Use.Range, "")
+		}
+		return e.observed(j, seen)
+	}
+	log := e.newSink(j)
+	var out host.Outcome
+	var err error
+	switch j.Kind {
+	case kernel.Install:
+		out, err = plugin.Install(ctx, c, name, config, target.Release{ID: j.Release, Labels: map[string]string{labelRun: e.Config.Run.ID}}, log)
+	case kernel.SetWeight:
+		out, err = plugin.SetWeight(ctx, c, name, config, j.Release, j.Weight, j.Expect, log)
+	case kernel.Scale:
+		out, err = plugin.Scale(ctx, c, name, config, j.Release, j.Weight, log)
+	case kernel.Settle:
+		out, err = plugin.Settle(ctx, c, name, config, j.Release, log)
+	case kernel.Retire:
+		out, err = plugin.Retire(ctx, c, name, config, j.Release, log)
+	}
+	ref := log.close()
+	if err != nil {
+		return e.failed(ctx, j, plugin, err, s.Use.Range, ref)
+	}
+	f := kernel.CommandSucceeded{Command: j.ID, World: out.World, Logs: ref}
+	if out.Release != nil {
+		f.Address = out.Release.Address
+		f.Release, _ = json.Marshal(out.Release)
+	}
+	return f
+}
+
+func (e *Engine) observed(j job, seen target.Observation) kernel.Fact {
+	f := kernel.TargetObserved{Command: j.ID, Node: j.Node, Target: j.Target, Stable: seen.Stable, World: seen.World}
+	for _, p := range j.planned.Targets {
+		if p.Name == j.Target {
+			f.Weight = seen.Weights[p.Candidate]
+			f.Installed = slices.ContainsFunc(seen.Releases, func(r target.Release) bool { return r.ID == p.Candidate })
+		}
+	}
+	return f
+}
+
+func (e *Engine) askStrategy(ctx context.Context, j job) kernel.Fact {
+	s := j.node.Strategy
+	plugin, bound, diags := e.ready(ctx, j.node, s, program.Surroundings{})
+	if diags.HasErrors() {
+		return e.misconfigured(j, diags)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	d, err := plugin.Next(ctx, s.Entry.Name, bound.Wire(), j.snapshot)
+	if err != nil {
+		return e.failed(ctx, j, plugin, err, s.Use.Range, "")
+	}
+	d.Why, d.Abort = e.redact(d.Why), e.redact(d.Abort)
+	return kernel.DecisionOf(j.Command, strategy.Decision(d))
+}

@@ -1,0 +1,123 @@
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/runner-pipelines/runner/sdk/strategy"
+)
+
+// decideMeasure keeps the timers of an analysis armed and asks for
+// measurements when they are due.
+func (s *State) decideMeasure(n *nodeState) {
+	r, a := n.Rollout, n.def.Rollout.Analysis
+	s.armUntil(n)
+	if a == nil {
+		return
+	}
+	s.armDeadline(n)
+	switch s.judgeOp(n, &r.Measure) {
+	case opBusy:
+		return
+	case opFailed, opDoubt:
+		// No measurement is no evidence; the deadline decides what that means.
+		if r.Measure.Failure != nil && !r.MeasureDue {
+			s.armMeasure(n)
+			return
+		}
+	}
+	if !s.measurable(n) {
+		return
+	}
+	if r.MeasureDue {
+		s.issue(Command{Kind: Measure, Node: n.def.ID, Wave: r.Wave, Targets: s.measured(n), From: r.MeasureFrom, To: s.d.Now})
+		return
+	}
+	s.armMeasure(n)
+}
+
+func (s *State) armMeasure(n *nodeState) {
+	id := nodeTimer("measure", n)
+	if s.d.Timers[id] == 0 {
+		s.emit(TimerSet{ID: id, At: s.d.Now + n.def.Rollout.Analysis.Interval})
+	}
+}
+
+// measured lists the targets whose candidates have traffic.
+func (s *State) measured(n *nodeState) []string {
+	var names []string
+	for i := range n.Rollout.Targets {
+		if t := &n.Rollout.Targets[i]; !t.Done && t.Observed > 0 {
+			names = append(names, n.def.Rollout.Targets[i].Name)
+		}
+	}
+	return names
+}
+
+func (s *State) measurable(n *nodeState) bool {
+	return n.Rollout.MeasureFrom > 0 && !n.Rollout.Parked && len(s.measured(n)) > 0
+}
+
+// armUntil arms the timer of the moment that the strategy waits for.
+func (s *State) armUntil(n *nodeState) {
+	r, id := n.Rollout, nodeTimer("until", n)
+	at := s.d.Timers[id]
+	switch until := r.Wait.Until; {
+	case until == at:
+	case until > s.d.Now && r.Decided:
+		s.emit(TimerSet{ID: id, At: until})
+	case at != 0:
+		s.emit(TimerDropped{ID: id})
+	}
+}
+
+// armDeadline arms the timer after which missing evidence is decided upon. It
+// counts from the start of the present step.
+func (s *State) armDeadline(n *nodeState) {
+	r, a := n.Rollout, n.def.Rollout.Analysis
+	if a.Deadline == 0 || len(r.Steps) == 0 || r.DeadlinePassed {
+		return
+	}
+	id := nodeTimer("deadline", n)
+	at := timeOf(r.Steps[len(r.Steps)-1].At) + a.Deadline
+	if s.d.Timers[id] != at {
+		s.emit(TimerSet{ID: id, At: at})
+	}
+}
+
+// decideEvidence does what the author wrote for a step whose deadline came
+// before its evidence.
+func (s *State) decideEvidence(n *nodeState) {
+	r, a := n.Rollout, n.def.Rollout.Analysis
+	if a == nil || !r.DeadlinePassed || !r.Wait.Verdict || r.Step.Value != strategy.Inconclusive || len(r.Steps) == 0 {
+		return
+	}
+	step := r.Steps[len(r.Steps)-1]
+	why := fmt.Sprintf("not enough evidence at the deadline of step %q", step.Title)
+	if r.Step.Why != "" {
+		why += ": " + r.Step.Why
+	}
+	if a.OnInconclusive == "abort" {
+		s.emit(RolloutAborting{Node: n.def.ID, Why: why, Outcome: RolledBack})
+		return
+	}
+	s.ask(n, evidenceGate(n), EvidenceGate, why)
+}
+
+// evidenceGate is the name of the gate that lets people go on without evidence.
+func evidenceGate(n *nodeState) string {
+	r := n.Rollout
+	if len(r.Steps) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("evidence-%d-%s", r.Wave, r.Steps[len(r.Steps)-1].ID)
+}
+
+// stepVerdict is the step's verdict as the strategy sees it: people may have
+// let it pass.
+func (s *State) stepVerdict(n *nodeState) verdictState {
+	v := n.Rollout.Step
+	if g := n.gate(evidenceGate(n)); g != nil && g.Closed && g.Yes && v.Value == strategy.Inconclusive {
+		v.Value, v.Since, v.Why = strategy.Pass, g.Since, g.Why
+	}
+	return v
+}

@@ -1,0 +1,38 @@
+package kernel
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// snapshotVersion is that of the format that Save writes.
+const snapshotVersion = 1
+
+type savedState struct {
+	Version int  `json:"version"`
+	Data    data `json:"data"`
+}
+
+// Save writes the state, so that a journal need not be folded from its
+// beginning. It must be called between two calls of Decide, not during one.
+func (s *State) Save() ([]byte, error) {
+	return json.Marshal(savedState{snapshotVersion, s.d})
+}
+
+// Restore reads what Save wrote for the same graph. It refuses what another
+// version wrote: the caller then folds the whole journal.
+func Restore(g *Graph, saved []byte) (*State, error) {
+	var in savedState
+	if err := json.Unmarshal(saved, &in); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	if in.Version != snapshotVersion {
+		return nil, fmt.Errorf("snapshot: version %d, this runner reads version %d", in.Version, snapshotVersion)
+	}
+	if len(in.Data.Nodes) != len(g.Nodes) {
+		return nil, fmt.Errorf("snapshot: %d nodes, the plan has %d", len(in.Data.Nodes), len(g.Nodes))
+	}
+	s := &State{g: g, d: in.Data}
+	s.derive()
+	return s, nil
+}

@@ -1,0 +1,313 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/runner-pipelines/runner/core/bind"
+	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/sdk/call"
+	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/host"
+	"github.com/runner-pipelines/runner/sdk/strategy"
+	"github.com/runner-pipelines/runner/sdk/value"
+)
+
+// rpcTimeout bounds one question to a plugin while planning.
+const rpcTimeout = 2 * time.Minute
+
+// node plans one stage.
+func (m *maker) node(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
+	if when := n.Settings.When; !when.IsKnown() {
+		out.Maybe = true
+	} else if when.False() {
+		out.Skip = "when is false"
+		return nil
+	}
+	if n.Kind == kernel.RolloutNode {
+		return m.rollout(ctx, n, out, k)
+	}
+	return m.action(ctx, n, out)
+}
+
+// validate binds a slot and lets its plugin check the configuration.
+func (m *maker) validate(ctx context.Context, n *program.Node, s *program.Slot, around program.Surroundings) (host.Plugin, *bind.Bound, hcl.Diagnostics) {
+	bound, diags := m.prog.Bind(n, s, around)
+	if diags.HasErrors() {
+		return nil, nil, diags
+	}
+	plugin, more := m.plugin(ctx, s)
+	diags = append(diags, more...)
+	if diags.HasErrors() {
+		return nil, nil, diags
+	}
+	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
+	defer cancel()
+	said, err := plugin.Validate(ctx, s.Entry.Kind, s.Entry.Name, bound.Wire())
+	diags = append(diags, bind.Diagnostics(bound, said, s.Use.Range)...)
+	diags = append(diags, Problem(err, bound, s.Use.Range)...)
+	return plugin, bound, diags
+}
+
+func (m *maker) plugin(ctx context.Context, s *program.Slot) (host.Plugin, hcl.Diagnostics) {
+	spec, diags := m.prog.Spec(s)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	plugin, err := m.opts.Plugins.Get(ctx, spec)
+	return plugin, append(diags, Problem(err, nil, s.Use.ComponentRange)...)
+}
+
+// Problem places an error of a plugin in the file.
+func Problem(err error, bound *bind.Bound, subject hcl.Range) hcl.Diagnostics {
+	if err == nil {
+		return nil
+	}
+	var p *diag.Problem
+	if !errors.As(err, &p) {
+		return hcl.Diagnostics{diagnostics.Error(subject, "Plugin failed", "%s.", strings.TrimSuffix(err.Error(), "."))}
+	}
+	if bound == nil {
+		bound = &bind.Bound{}
+	}
+	return bind.Diagnostics(bound, p.Diagnostics, subject)
+}
+
+// Call is who asks while planning; keys are made from the plan's salt.
+func (m *maker) call(n *program.Node, targetName, operation string) call.Call {
+	return call.Call{
+		Key:      uuid.NewSHA1(uuid.NameSpaceOID, []byte(fmt.Sprintf("%x\x00%s\x00%s\x00%s", m.plan.Salt, n.ID, targetName, operation))).String(),
+		Pipeline: m.plan.Pipeline, Node: n.ID, Environment: n.Environment(), Target: targetName, Attempt: 1,
+	}
+}
+
+func (m *maker) action(ctx context.Context, n *program.Node, out *Node) hcl.Diagnostics {
+	s := n.Action
+	out.Component = s.Entry.Name
+	plugin, bound, diags := m.validate(ctx, n, s, program.Surroundings{})
+	if n.Rollback != nil {
+		_, _, more := m.validate(ctx, n, n.Rollback, program.Surroundings{})
+		diags = append(diags, more...)
+		out.WayBack, out.Back = call.BestEffort, "run "+n.Rollback.Entry.Name
+	}
+	if diags.HasErrors() {
+		return diags
+	}
+	if bound.Known() {
+		out.Inputs = salted(m.plan.Salt, bound.Wire().JSON)
+	} else {
+		out.Deferred = paths(bound.Unknown())
+	}
+	if _, plans := s.Entry.Operation("plan"); plans {
+		more := m.actionPlan(ctx, n, plugin, bound, out)
+		diags = append(diags, more...)
+	} else {
+		out.Changes = []call.Change{{Action: call.Run, Subject: s.Entry.Name, Summary: "runs"}}
+	}
+	if _, undo := s.Entry.Operation("undo"); undo && n.Rollback == nil {
+		if out.WayBack == call.NoWayBack {
+			out.WayBack = call.BestEffort
+		}
+		out.Back = "undo " + s.Entry.Name
+	}
+	return diags
+}
+
+func (m *maker) actionPlan(ctx context.Context, n *program.Node, plugin host.Plugin, bound *bind.Bound, out *Node) hcl.Diagnostics {
+	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
+	defer cancel()
+	s := n.Action
+	p, err := plugin.PlanAction(ctx, m.call(n, "", "plan"), s.Entry.Name, bound.Wire())
+	diags := bind.Diagnostics(bound, p.Diagnostics, s.Use.Range)
+	diags = append(diags, Problem(err, bound, s.Use.Range)...)
+	if diags.HasErrors() {
+		return diags
+	}
+	out.Changes, out.World, out.WayBack, out.EstimateMS = p.Changes, p.World, p.WayBack, p.Estimate.Milliseconds()
+	switch {
+	case p.Deferred != "":
+		out.Deferred = append(out.Deferred, p.Deferred)
+	case len(p.Changes) == 0:
+		out.Unchanged = true
+	}
+	if len(p.Sealed) > 0 {
+		out.Sealed = m.opts.Key.Seal(p.Sealed, planPlace(m.plan.Salt, n.ID))
+	}
+	return diags
+}
+
+func paths(list []value.Path) []string {
+	out := make([]string, len(list))
+	for i, p := range list {
+		out[i] = p.String()
+	}
+	return out
+}
+
+func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	out.Targets = make([]Target, len(n.Targets))
+	out.WayBack = call.Exact
+	var names []string
+	unchanged := true
+	for i, s := range n.Targets {
+		t := &out.Targets[i]
+		*t = Target{Name: s.Name, Component: s.Entry.Name}
+		names = append(names, s.Entry.Name)
+		plugin, bound, more := m.validate(ctx, n, s, program.Surroundings{})
+		diags = append(diags, more...)
+		if more.HasErrors() {
+			continue
+		}
+		found, more := ObserveTarget(ctx, plugin, m.call(n, s.Name, "observe"), s, bound, Identity{Salt: m.opts.Lineage, Artifacts: m.opts.Artifacts})
+		diags = append(diags, more...)
+		if more.HasErrors() {
+			continue
+		}
+		*t = found.Target
+		k.Rollout.Targets[i].Capabilities = t.Capabilities
+		out.Deferred = append(out.Deferred, paths(bound.Unknown())...)
+		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable
+		if t.Stable == "" {
+			out.WayBack = call.BestEffort
+		}
+		diags = append(diags, Standing(found, s)...)
+	}
+	for _, s := range append(append([]*program.Slot{}, n.Verifies...), n.Metrics...) {
+		_, _, more := m.validate(ctx, n, s, program.Surroundings{})
+		diags = append(diags, more...)
+	}
+	out.Component = strings.Join(dedupe(names), ", ")
+	out.Unchanged = unchanged
+	out.Back = backWords(out.Targets)
+	if diags.HasErrors() {
+		return diags
+	}
+	return append(diags, m.simulate(ctx, n, out, k)...)
+}
+
+func backWords(targets []Target) string {
+	for _, t := range targets {
+		if t.Stable == "" {
+			return "remove the candidate: there is no earlier release"
+		}
+	}
+	return "all traffic to the stable release"
+}
+
+func dedupe(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if len(out) == 0 || out[len(out)-1] != n {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// simulate runs the stage's strategy in a simulated world.
+func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
+	next := ask(func(context.Context, strategy.Snapshot) (strategy.Decision, error) {
+		return strategy.Decision{}, errors.New("the rollout has no strategy")
+	})
+	var diags hcl.Diagnostics
+	var bound *bind.Bound
+	subject := n.Stage.Config.Range
+	if n.Strategy != nil {
+		var plugin host.Plugin
+		subject = n.Strategy.Use.Range
+		plugin, bound, diags = m.validate(ctx, n, n.Strategy, program.Surroundings{})
+		if diags.HasErrors() {
+			return diags
+		}
+		if !bound.Known() {
+			for _, p := range bound.Unknown() {
+				diags = append(diags, diagnostics.Error(bound.Range(p), "Value not known",
+					"A strategy is simulated before anything runs, so its configuration can only use variables, locals and the outside world."))
+			}
+			return diags
+		}
+		if diags = append(diags, unmet(n, k)...); diags.HasErrors() {
+			return diags
+		}
+		wire := bound.Wire()
+		next = func(ctx context.Context, s strategy.Snapshot) (strategy.Decision, error) {
+			return plugin.Next(ctx, n.Strategy.Entry.Name, wire, s)
+		}
+	}
+	sim, limits, err := simulate(ctx, *k, out.Targets, next)
+	if contract, ok := isContractError(err); ok {
+		return append(diags, diagnostics.Error(subject, "Strategy cannot be carried out",
+			"In the simulation of this rollout the strategy does what it must not, or what its targets cannot do: %s.", contract.what))
+	}
+	if err != nil {
+		return append(diags, Problem(err, bound, subject)...)
+	}
+	out.Simulation = sim
+	k.Rollout.Limits = limits
+	if !sim.First {
+		diags = append(diags, unasked(n, limits)...)
+	}
+	return diags
+}
+
+// unmet says which needs of the strategy a target cannot meet.
+func unmet(n *program.Node, k *kernel.Node) hcl.Diagnostics {
+	needs := n.Strategy.Entry.Strategy
+	if needs == nil {
+		return nil
+	}
+	rank := map[string]int{"": 0, "none": 0, "switch": 1, "percent": 2}
+	var diags hcl.Diagnostics
+	for i, t := range n.Targets {
+		can := k.Rollout.Targets[i].Capabilities
+		var lacks []string
+		if needs.SideBySide && !can.SideBySide {
+			lacks = append(lacks, "run two releases side by side")
+		}
+		if rank[string(needs.Weights)] > rank[string(can.Weights)] {
+			switch needs.Weights {
+			case "percent":
+				lacks = append(lacks, "divide traffic by percent")
+			default:
+				lacks = append(lacks, "switch traffic between two releases")
+			}
+		}
+		if needs.ReleaseAddress && !can.ReleaseAddress {
+			lacks = append(lacks, "give a candidate an address of its own")
+		}
+		if needs.ReleaseMetrics && !can.ReleaseMetrics {
+			lacks = append(lacks, "tell metrics apart by release")
+		}
+		if len(lacks) > 0 {
+			diags = append(diags, diagnostics.Error(n.Strategy.Use.Range, "Strategy asks more than its target can do",
+				"Strategy %q needs a target that can %s; %q, which serves target %q, cannot. Choose another strategy or target.",
+				n.Strategy.Entry.Name, strings.Join(lacks, " and "), t.Entry.Name, t.Name))
+		}
+	}
+	return diags
+}
+
+// unasked warns of approvals that nobody will be asked for.
+func unasked(n *program.Node, limits []kernel.Limit) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, a := range n.Stage.Config.Approvals {
+		asked := a.Name == ""
+		for _, l := range limits {
+			asked = asked || l.Approval == a.Name
+		}
+		if !asked {
+			diags = append(diags, diagnostics.Error(a.Range, "Approval is never asked for",
+				"The strategy does not ask for approval %q, so it would hold nothing back. Name it in the strategy's approve attribute, or remove the name to ask before the stage starts.", a.Name))
+		}
+	}
+	return diags
+}
