@@ -272,7 +272,7 @@ func TestUnchangedNoticesEveryReplacement(t *testing.T) {
 				t.Fatalf("before the change: %v", err)
 			}
 			// The clock of a file system ticks a few hundred times a second.
-			for before, i := stamp(t, path), 0; stamp(t, path+".tick") == before; i++ {
+			for before, i := stamp(t, path), 0; stamp(t, path+".tick").Equal(before); i++ {
 				if i > 100_000 {
 					t.Fatal("the clock of the file system stands still")
 				}
