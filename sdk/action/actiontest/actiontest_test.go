@@ -18,19 +18,20 @@ import (
 	"github.com/runner-pipelines/runner/sdk/action/actiontest"
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/internal/mistake"
 	"github.com/runner-pipelines/runner/sdk/sdktest"
 )
 
 // The test binary is also a plugin with a mistake, named by the environment.
 const envMistake = "ACTIONTEST_MISTAKE"
 
-var mistake = os.Getenv(envMistake)
+var made = os.Getenv(envMistake)
 
 func TestMain(m *testing.M) {
-	if mistake == "" {
+	if made == "" {
 		os.Exit(m.Run())
 	}
-	if mistake == "outlives its host" {
+	if made == "outlives its host" {
 		if err := os.Unsetenv("RUNNER_LIFELINE_FD"); err != nil {
 			panic(err)
 		}
@@ -50,7 +51,7 @@ type note struct {
 
 func newNote() action.Action {
 	n := &note{Text: "hello"}
-	if mistake == "describes itself differently" {
+	if made == "describes itself differently" {
 		n.Text = fmt.Sprint(os.Getpid())
 	}
 	return n
@@ -66,11 +67,11 @@ func (n *note) Outputs() any { return noteOutputs{} }
 
 func (n *note) Validate() error {
 	switch {
-	case mistake == "accepts everything":
+	case made == "accepts everything":
 		return nil
-	case mistake == "blames another" && n.Text == "":
+	case made == "blames another" && n.Text == "":
 		return diag.AtAttr("file", "Empty text", errors.New("write something"))
-	case mistake == "cannot bear the unknown" && n.File == "":
+	case made == "cannot bear the unknown" && n.File == "":
 		panic("no file")
 	case n.Text == "":
 		return diag.AtAttr("text", "Empty text", errors.New("write something"))
@@ -93,25 +94,25 @@ func (n *note) write(text string) error {
 func (n *note) Run(ctx context.Context, req *action.Request) (action.Result, error) {
 	before := n.read()
 	text := n.Text
-	if mistake == "adds every time" {
+	if made == "adds every time" {
 		text = before + n.Text
 	}
 	if n.Slow > 0 {
 		req.Log.Info("slowly")
 	}
-	if mistake == "does not listen" {
+	if made == "does not listen" {
 		time.Sleep(n.Slow)
 	}
 	select {
 	case <-time.After(n.Slow):
 	case <-ctx.Done():
-		if mistake == "dies when cancelled" {
+		if made == "dies when cancelled" {
 			os.Exit(3)
 		}
 		return action.Result{}, ctx.Err()
 	}
 	if n.Fail {
-		if mistake == "panics" {
+		if made == "panics" {
 			panic("on request")
 		}
 		return action.Result{}, diag.WithEffect(diag.None, errors.New("failed on request"))
@@ -120,7 +121,7 @@ func (n *note) Run(ctx context.Context, req *action.Request) (action.Result, err
 		return action.Result{}, err
 	}
 	res := action.Result{Outputs: noteOutputs{Size: len(text)}, Undo: []byte(before)}
-	if mistake == "gives other outputs" {
+	if made == "gives other outputs" {
 		res.Outputs = nil
 	}
 	return res, nil
@@ -129,36 +130,36 @@ func (n *note) Run(ctx context.Context, req *action.Request) (action.Result, err
 func (n *note) Plan(_ context.Context, req *action.Request) (action.Plan, error) {
 	p := action.Plan{WayBack: call.Exact}
 	switch {
-	case mistake == "plans nothing unknown" && len(req.Unknown) > 0:
+	case made == "plans nothing unknown" && len(req.Unknown) > 0:
 		return p, errors.New("something is unknown")
 	case req.IsUnknown("file"):
 		p.Deferred, p.Needs = "the file is not known", req.Unknown
 		return p, nil
-	case mistake == "plans by doing":
+	case made == "plans by doing":
 		return p, n.write("planned")
 	}
-	if n.read() != n.Text || mistake == "always has a plan" {
+	if n.read() != n.Text || made == "always has a plan" {
 		p.Changes = []call.Change{{Action: call.Update, Subject: n.File, Summary: "write"}}
 	}
 	return p, nil
 }
 
 func (n *note) Undo(_ context.Context, req *action.UndoRequest) error {
-	if mistake == "undoes once" && n.read() == string(req.Undo) {
+	if made == "undoes once" && n.read() == string(req.Undo) {
 		return errors.New("nothing to undo")
 	}
-	if mistake == "undoes too much" {
+	if made == "undoes too much" {
 		return n.write("")
 	}
 	return n.write(string(req.Undo))
 }
 
 func (n *note) Read(context.Context, *action.Request) (action.ReadResult, error) {
-	if mistake == "reads by writing" {
+	if made == "reads by writing" {
 		return action.ReadResult{Outputs: noteOutputs{}}, n.write("read")
 	}
 	res := action.ReadResult{Outputs: noteOutputs{Size: len(n.read())}}
-	if mistake == "sees a drift" {
+	if made == "sees a drift" {
 		res.Drift = []call.Change{{Action: call.Update, Subject: n.File, Summary: "differs"}}
 	}
 	return res, nil
@@ -175,7 +176,7 @@ func newEntry() action.Action { return &entry{} }
 func (e *entry) Run(_ context.Context, req *action.Request) (action.Result, error) {
 	if e.Fail {
 		err := error(&diag.Problem{Diagnostics: diag.List{{Severity: diag.Error, Summary: "Failed"}}})
-		if mistake == "tries again blindly" {
+		if made == "tries again blindly" {
 			err = diag.WithEffect(diag.Unknown, diag.Retryable(err))
 		}
 		return action.Result{}, err
@@ -192,7 +193,7 @@ func (e *entry) Reconcile(_ context.Context, req *action.ReconcileRequest) (acti
 	b, _ := os.ReadFile(e.File)
 	done := slices.Contains(strings.Fields(string(b)), req.Key)
 	switch {
-	case mistake == "forgets what it did", !done && mistake != "remembers too much":
+	case made == "forgets what it did", !done && made != "remembers too much":
 		return action.Reconciliation{State: call.NotStarted}, nil
 	}
 	return action.Reconciliation{State: call.Done}, nil
@@ -244,7 +245,7 @@ func TestAGoodOnceActionPasses(t *testing.T) {
 
 // Every mistake is found, by the check that is there for it and by no other.
 func TestMistakesAreFound(t *testing.T) {
-	for mistake, want := range map[string][]string{
+	for name, want := range map[string][]string{
 		"none":                         nil,
 		"describes itself differently": {"DescribeIsTheSameInEveryProcess"},
 		"accepts everything":           {"AnInvalidConfigurationIsBlamedOnItsAttribute"},
@@ -267,28 +268,15 @@ func TestMistakesAreFound(t *testing.T) {
 		"remembers too much":           {"WhatNeverStartedIsNotDone"},
 		"forgets what it did":          {"WhatWasDoneIsKnownToBe"},
 	} {
-		t.Run(mistake, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := noteSuite(t)
-			if slices.Contains([]string{"tries again blindly", "remembers too much", "forgets what it did"}, mistake) {
+			if slices.Contains([]string{"tries again blindly", "remembers too much", "forgets what it did"}, name) {
 				s = entrySuite(t)
 			}
 			s.Command = []string{os.Args[0]}
-			s.Env = []string{envMistake + "=" + mistake, "GORACE=atexit_sleep_ms=0"}
-			results := sdktest.Collect(context.Background(), func(t sdktest.T) { actiontest.Check(t, s) })
-			var failed []string
-			for _, r := range results {
-				if r.Status == sdktest.Failed {
-					failed = append(failed, r.Name)
-					t.Logf("%s: %s", r.Name, r.Text)
-				}
-			}
-			if d := cmp.Diff(want, failed); d != "" {
-				t.Errorf("failed checks (-want +got):\n%s", d)
-			}
-			if len(results) != 16 {
-				t.Errorf("%d checks", len(results))
-			}
+			s.Env = []string{envMistake + "=" + name, "GORACE=atexit_sleep_ms=0"}
+			mistake.Find(t, want, func(t sdktest.T) { actiontest.Check(t, s) })
 		})
 	}
 }

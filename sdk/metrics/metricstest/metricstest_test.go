@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/sdk"
+	"github.com/runner-pipelines/runner/sdk/internal/mistake"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/metrics/metricstest"
 	"github.com/runner-pipelines/runner/sdk/sdktest"
@@ -18,10 +19,10 @@ import (
 
 const envMistake = "METRICSTEST_MISTAKE"
 
-var mistake = os.Getenv(envMistake)
+var made = os.Getenv(envMistake)
 
 func TestMain(m *testing.M) {
-	if mistake != "" {
+	if made != "" {
 		sdk.Serve(sdk.Plugin{Name: "mistaken", Version: "0.0.0", Metrics: map[string]func() metrics.Metrics{"events": newEvents}})
 	}
 	os.Exit(m.Run())
@@ -45,10 +46,10 @@ func newEvents() metrics.Metrics { return &events{As: "counter"} }
 
 func (e *events) Measure(_ context.Context, req *metrics.Request) (metrics.Measurement, error) {
 	out := metrics.Measurement{CompleteUntil: req.To}
-	if now := time.Now(); out.CompleteUntil.After(now) && mistake != "knows the future" {
+	if now := time.Now(); out.CompleteUntil.After(now) && made != "knows the future" {
 		out.CompleteUntil = now
 	}
-	if mistake == "is never complete" {
+	if made == "is never complete" {
 		out.CompleteUntil = req.From
 	}
 	b, err := os.ReadFile(e.File)
@@ -62,7 +63,7 @@ func (e *events) Measure(_ context.Context, req *metrics.Request) (metrics.Measu
 	for _, r := range req.Releases {
 		out.Releases = append(out.Releases, e.one(r.ID, all, req))
 	}
-	switch mistake {
+	switch made {
 	case "answers in its own order":
 		slices.SortFunc(out.Releases, func(a, b metrics.Release) int { return len(a.ID) - len(b.ID) })
 	case "leaves out who has no data":
@@ -78,7 +79,7 @@ func (e *events) one(id string, all []event, req *metrics.Request) metrics.Relea
 	var samples []float64
 	for _, ev := range all {
 		in := !ev.At.Before(req.From) && ev.At.Before(req.To)
-		if mistake == "counts both ends" {
+		if made == "counts both ends" {
 			in = !ev.At.Before(req.From) && !ev.At.After(req.To)
 		}
 		if ev.Release != id || !in {
@@ -93,20 +94,20 @@ func (e *events) one(id string, all []event, req *metrics.Request) metrics.Relea
 		samples = append(samples, ev.Value)
 	}
 	switch {
-	case c.N == 0 && mistake == "gives zeroes":
+	case c.N == 0 && made == "gives zeroes":
 		out.Counter = &c
 	case c.N == 0:
 		out.NoData = "nothing happened"
 	case e.As == "histogram":
 		out.Histogram = &h
-		if mistake == "has bounds in disorder" {
+		if made == "has bounds in disorder" {
 			h.Bounds = []float64{2, 1}
 		}
 	case e.As == "samples":
 		out.Samples = samples
 	default:
 		out.Counter = &c
-		switch mistake {
+		switch made {
 		case "has more events than observations":
 			c.Events = c.N + 1
 		case "adds what it likes":
@@ -155,7 +156,7 @@ func TestMistakesAreFound(t *testing.T) {
 		each, sense, unknown, quiet = "EveryReleaseIsAnswered", "NumbersMakeSense", "AnUnknownReleaseHasNoDataAndAReason", "NoTrafficIsNoDataAndNotZero"
 		complete, repeats, adjacent = "NothingIsCompleteBeforeItIsOver", "TheSameQuestionGetsTheSameAnswer", "WindowsSideBySideCountNothingTwice"
 	)
-	for mistake, want := range map[string][]string{
+	for name, want := range map[string][]string{
 		"none":                              nil,
 		"answers in its own order":          {each, sense, unknown, quiet, complete, repeats, adjacent},
 		"leaves out who has no data":        {unknown, quiet},
@@ -167,29 +168,15 @@ func TestMistakesAreFound(t *testing.T) {
 		"has bounds in disorder":            {sense},
 		"adds what it likes":                {repeats, adjacent},
 	} {
-		t.Run(mistake, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			as := "counter"
-			if mistake == "has bounds in disorder" {
+			if name == "has bounds in disorder" {
 				as = "histogram"
 			}
 			s := suite(t, as)
-			s.Command, s.Env = []string{os.Args[0]}, []string{envMistake + "=" + mistake, "GORACE=atexit_sleep_ms=0"}
-			got := map[string]string{}
-			for _, r := range sdktest.Collect(context.Background(), func(t sdktest.T) { metricstest.Check(t, s) }) {
-				if r.Status == sdktest.Failed {
-					got[r.Name] = r.Text
-				}
-			}
-			for _, w := range want {
-				if got[w] == "" {
-					t.Errorf("%s does not fail", w)
-				}
-				delete(got, w)
-			}
-			for name, text := range got {
-				t.Errorf("%s fails: %.400s", name, text)
-			}
+			s.Command, s.Env = []string{os.Args[0]}, []string{envMistake + "=" + name, "GORACE=atexit_sleep_ms=0"}
+			mistake.Find(t, want, func(t sdktest.T) { metricstest.Check(t, s) })
 		})
 	}
 }

@@ -58,13 +58,9 @@ func Run(t *testing.T, s Suite) {
 	Check(sdktest.Wrap(t), s)
 }
 
-const (
-	// MostDecisions is within how many decisions a rollout ends when every wait is
-	// granted at its earliest.
-	MostDecisions = 1000
-	// sampleSize is how many snapshots are asked again elsewhere.
-	sampleSize = 400
-)
+// MostDecisions is within how many decisions a rollout ends when every wait is
+// granted at its earliest.
+const MostDecisions = 1000
 
 // decisionTime is how long one decision may take.
 var decisionTime = 5 * time.Second
@@ -80,7 +76,7 @@ func Check(t sdktest.T, s Suite) {
 	}
 	s.Subject = s.Share(t)
 	sdktest.CheckCommon(t, s.Subject, schema.KindStrategy)
-	found := &findings{}
+	found := &findings{size: max(s.Worlds, 20)}
 	t.Run("EveryRolloutEnds", func(t sdktest.T) { s.ends(t, found) })
 	t.Run("HarmAbortsAtOnce", func(t sdktest.T) { s.aborts(t, found) })
 	t.Run("AFirstDeploymentEndsAtFullWeight", func(t sdktest.T) { s.deploysFirst(t, found) })
@@ -108,6 +104,8 @@ type asked struct {
 
 // findings is what all the worlds have shown.
 type findings struct {
+	// size is how many snapshots are kept to be asked again elsewhere.
+	size   int
 	broken map[string][]string
 	sample []asked
 	count  int
@@ -133,9 +131,9 @@ func (f *findings) report(t sdktest.T, rule string) {
 // keep samples evenly over all that was asked.
 func (f *findings) keep(a asked, rng *rand.Rand) {
 	f.count++
-	if len(f.sample) < sampleSize {
+	if len(f.sample) < f.size {
 		f.sample = append(f.sample, a)
-	} else if i := rng.IntN(f.count); i < sampleSize {
+	} else if i := rng.IntN(f.count); i < f.size {
 		f.sample[i] = a
 	}
 }

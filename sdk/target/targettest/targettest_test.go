@@ -13,6 +13,7 @@ import (
 
 	"github.com/runner-pipelines/runner/sdk"
 	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/internal/mistake"
 	"github.com/runner-pipelines/runner/sdk/sdktest"
 	"github.com/runner-pipelines/runner/sdk/sdktest/fake"
 	"github.com/runner-pipelines/runner/sdk/target"
@@ -21,10 +22,10 @@ import (
 
 const envMistake = "TARGETTEST_MISTAKE"
 
-var mistake = os.Getenv(envMistake)
+var made = os.Getenv(envMistake)
 
 func TestMain(m *testing.M) {
-	if mistake != "" {
+	if made != "" {
 		sdk.Serve(sdk.Plugin{Name: "mistaken", Version: "0.0.0", Targets: map[string]func() target.Target{"mistaken": newMistaken}})
 	}
 	os.Exit(m.Run())
@@ -58,7 +59,7 @@ var kept = map[string]bool{}
 
 func (m *mistaken) Observe(ctx context.Context, req *target.Request) (target.Observation, error) {
 	o, err := m.Target.Observe(ctx, req)
-	switch mistake {
+	switch made {
 	case "cannot say that nothing is there":
 		if len(o.Releases) == 0 {
 			err = errors.New("nothing is there")
@@ -80,7 +81,7 @@ func (m *mistaken) Observe(ctx context.Context, req *target.Request) (target.Obs
 }
 
 func (m *mistaken) Plan(ctx context.Context, req *target.Request) (target.Plan, error) {
-	if mistake == "cannot plan the unknown" && len(req.Unknown) > 0 {
+	if made == "cannot plan the unknown" && len(req.Unknown) > 0 {
 		return target.Plan{}, errors.New("something is unknown")
 	}
 	return m.Target.Plan(ctx, req)
@@ -88,14 +89,14 @@ func (m *mistaken) Plan(ctx context.Context, req *target.Request) (target.Plan, 
 
 func (m *mistaken) Install(ctx context.Context, req *target.InstallRequest) (target.Release, error) {
 	kept[m.File] = true
-	if mistake == "breaks when cancelled" {
+	if made == "breaks when cancelled" {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
 	r, err := m.Target.Install(context.WithoutCancel(ctx), req)
-	switch mistake {
+	switch made {
 	case "gives weight at once":
 		err = errors.Join(err, m.change(func(s *fake.State) {
 			if s.Stable != "" && len(s.Releases) > 1 {
@@ -119,7 +120,7 @@ func (m *mistaken) Install(ctx context.Context, req *target.InstallRequest) (tar
 }
 
 func (m *mistaken) SetWeight(ctx context.Context, req *target.WeightRequest) error {
-	switch mistake {
+	switch made {
 	case "does nothing and says it did":
 		return nil
 	case "takes strangers":
@@ -146,7 +147,7 @@ func (m *mistaken) SetWeight(ctx context.Context, req *target.WeightRequest) err
 
 func (m *mistaken) Settle(ctx context.Context, req *target.ReleaseRequest) error {
 	err := m.Target.Settle(ctx, req)
-	if mistake == "settles too much" {
+	if made == "settles too much" {
 		err = errors.Join(err, m.change(func(s *fake.State) {
 			for _, r := range s.Releases {
 				if r.ID == req.Release {
@@ -159,7 +160,7 @@ func (m *mistaken) Settle(ctx context.Context, req *target.ReleaseRequest) error
 }
 
 func (m *mistaken) Retire(ctx context.Context, req *target.ReleaseRequest) error {
-	switch mistake {
+	switch made {
 	case "retires with weight":
 		return errors.Join(
 			m.change(func(s *fake.State) { s.Weights = map[string]target.Weight{s.Stable: target.Full} }), m.Target.Retire(ctx, req))
@@ -177,7 +178,7 @@ func (m *mistaken) Retire(ctx context.Context, req *target.ReleaseRequest) error
 }
 
 func (m *mistaken) Scale(ctx context.Context, req *target.ScaleRequest) error {
-	if mistake == "scales weight" {
+	if made == "scales weight" {
 		return m.Target.SetWeight(ctx, &target.WeightRequest{Request: req.Request, Release: req.Release, Weight: req.Capacity})
 	}
 	return m.Target.Scale(ctx, req)
@@ -216,7 +217,7 @@ func TestGoodTargetsPass(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := suite(t.TempDir(), more)
-			s.New = newFake
+			s.New, s.Sequences = newFake, 4
 			targettest.Run(t, s)
 		})
 	}
@@ -232,7 +233,7 @@ func TestMistakesAreFound(t *testing.T) {
 		capacity, goesOn, converges       = "CapacityIsSetApartFromWeight", "AfterACancelledInstallOneCanGoOn", "EveryLegalSequenceConverges"
 	)
 	everything := []string{installs, twice, address, readBack, stranger, world, settles, weighty, gone, back, capacity, goesOn, converges}
-	for mistake, want := range map[string][]string{
+	for name, want := range map[string][]string{
 		"none":                                 nil,
 		"cannot say that nothing is there":     {nothing, converges},
 		"cannot plan the unknown":              {plans},
@@ -255,26 +256,12 @@ func TestMistakesAreFound(t *testing.T) {
 		"scales weight":                        {capacity},
 		"breaks when cancelled":                {goesOn},
 	} {
-		t.Run(mistake, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := suite(t.TempDir(), sdktest.Config{"capacity": true})
-			s.Command, s.Env = []string{os.Args[0]}, []string{envMistake + "=" + mistake, "GORACE=atexit_sleep_ms=0"}
-			s.Sequences = 5
-			got := map[string]string{}
-			for _, r := range sdktest.Collect(context.Background(), func(t sdktest.T) { targettest.Check(t, s) }) {
-				if r.Status == sdktest.Failed {
-					got[r.Name] = r.Text
-				}
-			}
-			for _, w := range want {
-				if got[w] == "" {
-					t.Errorf("%s does not fail", w)
-				}
-				delete(got, w)
-			}
-			for name, text := range got {
-				t.Errorf("%s fails: %.400s", name, text)
-			}
+			s.Command, s.Env = []string{os.Args[0]}, []string{envMistake + "=" + name, "GORACE=atexit_sleep_ms=0"}
+			s.Sequences = 4
+			mistake.Find(t, want, func(t sdktest.T) { targettest.Check(t, s) })
 		})
 	}
 }
