@@ -46,7 +46,9 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 			p.Weight = 0
 		}
 		if r := found.StableRelease(); r != nil {
-			p.StableRelease, _ = json.Marshal(r)
+			if raw, err := json.Marshal(r); err == nil {
+				p.StableRelease = e.Redactor.Bytes(raw)
+			}
 		}
 		f.Targets = append(f.Targets, p)
 		parts = append(parts, bound.Wire().JSON, []byte(p.Stable), []byte(p.Candidate), []byte(p.World))
@@ -104,8 +106,10 @@ func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
 	}
 	f := kernel.CommandSucceeded{Command: j.ID, World: out.World, Logs: ref}
 	if out.Release != nil {
-		f.Address = out.Release.Address
-		f.Release, _ = json.Marshal(out.Release)
+		f.Address = e.redact(out.Release.Address)
+		if raw, err := json.Marshal(out.Release); err == nil {
+			f.Release = e.Redactor.Bytes(raw)
+		}
 	}
 	return f
 }

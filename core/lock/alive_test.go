@@ -77,7 +77,7 @@ func TestAnEarlierIncarnationIsWaitedFor(t *testing.T) {
 	if err := runner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer runner.Process.Kill()
+	defer func() { _ = runner.Process.Kill() }()
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !strings.HasPrefix(line, "held ") {
 		t.Fatalf("the runner says %q, %v", line, err)
 	}
@@ -156,7 +156,7 @@ func TestAcquireAliveStopsWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Release()
+	defer func() { _ = a.Release() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := lock.AcquireAlive(ctx, dir, "r1", time.Hour); !errors.Is(err, context.Canceled) {

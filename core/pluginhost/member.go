@@ -25,6 +25,7 @@ type member struct {
 	mu          sync.Mutex
 	calls       int
 	quarantined bool
+	rested      bool
 	idle        chan struct{} // closed when it is quarantined and no call is under way
 }
 
@@ -56,10 +57,16 @@ func (m *member) quarantine() bool {
 		return false
 	}
 	m.quarantined = true
-	if m.calls == 0 {
+	m.rest()
+	return true
+}
+
+// rest closes idle when it is time, once. Call with mu held.
+func (m *member) rest() {
+	if m.quarantined && m.calls == 0 && !m.rested {
+		m.rested = true
 		close(m.idle)
 	}
-	return true
 }
 
 // begin waits for a turn. end must be called when err is nil.
@@ -91,9 +98,7 @@ func (m *member) count() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls--
-	if m.quarantined && m.calls == 0 {
-		close(m.idle)
-	}
+	m.rest()
 }
 
 // counted makes one call.

@@ -198,8 +198,10 @@ func (p *Pool) fill(s *slot, spec Spec) {
 	}
 	stopped := p.stopped
 	p.mu.Unlock()
-	if m != nil && stopped {
-		m.Stop(p.cfg.StopGrace)
+	if stopped {
+		if m != nil {
+			m.Stop(p.cfg.StopGrace)
+		}
 		m, err = nil, errStopped
 	}
 	st.member, st.err = m, err

@@ -70,7 +70,7 @@ func check(w *workspace.Workspace, opts *Options) hcl.Diagnostics {
 	if err != nil {
 		return hcl.Diagnostics{diagnostics.Error(hcl.Range{}, "Variable file cannot be read", "%s.", err)}
 	}
-	_, diags := program.New(w.Pipeline, program.Options{Catalog: w.Catalog, Values: values, World: w.World(), AllowMissing: true})
+	_, diags := program.New(w.Pipeline, program.Options{Catalog: w.Catalog, Values: values, World: w.World(), Redactor: w.Redactor, AllowMissing: true})
 	return diags
 }
 

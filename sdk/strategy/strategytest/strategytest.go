@@ -40,6 +40,8 @@ type Suite struct {
 	Approvals []string
 	// Targets are the capabilities with which every configuration must work. By
 	// default a target that can do everything, in thousandths and in whole percents.
+	// The first configuration must also work where there is only what the strategy
+	// says it needs.
 	Targets []target.Capabilities
 	// Worlds is how many random worlds are tried; 500 when 0.
 	Worlds int
@@ -76,6 +78,7 @@ func Check(t sdktest.T, s Suite) {
 		coarse.Step, coarse.Propagation = target.OnePercent, 30*time.Second
 		s.Targets = []target.Capabilities{all, coarse}
 	}
+	s.Subject = s.Share(t)
 	sdktest.CheckCommon(t, s.Subject, schema.KindStrategy)
 	found := &findings{}
 	t.Run("EveryRolloutEnds", func(t sdktest.T) { s.ends(t, found) })
@@ -148,7 +151,7 @@ type player struct {
 
 func (s *Suite) player(t sdktest.T, found *findings, seed uint64) *player {
 	t.Helper()
-	return &player{t: t, s: s, p: s.Start(t, schema.KindStrategy), found: found, rng: rand.New(rand.NewPCG(s.Seed, seed))}
+	return &player{t: t, s: s, p: s.Use(t, schema.KindStrategy), found: found, rng: rand.New(rand.NewPCG(s.Seed, seed))}
 }
 
 // cases calls f for every configuration with every kind of targets, until one
@@ -157,11 +160,17 @@ func (s *Suite) cases(t sdktest.T, p *player, f func(cfg value.Value, w world) e
 	t.Helper()
 	for i, c := range s.All() {
 		v := p.p.Value(t, c)
-		for j, caps := range s.Targets {
+		kinds := s.Targets
+		if needs := p.p.Component.Strategy; i == 0 && needs.Weights != target.PercentSteps {
+			kinds = append(slices.Clone(kinds), target.Capabilities{
+				SideBySide: needs.SideBySide, Weights: needs.Weights, ReleaseAddress: needs.ReleaseAddress, ReleaseMetrics: needs.ReleaseMetrics,
+			})
+		}
+		for j, caps := range kinds {
 			for _, analysis := range []bool{false, true} {
 				w := newWorld(s, caps, 1+j%2)
 				w.analysis = analysis
-				w.name = fmt.Sprintf("configuration %d, %d targets with steps of %s, analysis %v", i+1, len(w.targets), caps.Step, analysis)
+				w.name = fmt.Sprintf("configuration %d, %d targets with weights %s, step %s, analysis %v", i+1, len(w.targets), caps.Weights, caps.Step, analysis)
 				if err := f(v, w); err != nil {
 					t.Fatalf("%v", err)
 				}
@@ -311,7 +320,7 @@ func (s *Suite) chaos(t sdktest.T, found *findings) {
 		w.name = fmt.Sprintf("configuration %d, random world %d", n%len(configs)+1, n)
 		if restarts > 0 && n%(s.Worlds/5+1) == 1 {
 			p.p.Stop(0)
-			p.p = s.Start(t, schema.KindStrategy)
+			p.p = s.Use(t, schema.KindStrategy)
 			restarts--
 		}
 		if err := p.wild(cfg, &w); err != nil {
