@@ -172,8 +172,12 @@ func (e *Engine) planNode(ctx context.Context, j job) kernel.Fact {
 	if err != nil {
 		return e.failed(ctx, j, plugin, err, j.node.Action.Use.Range, "")
 	}
+	moved := ""
+	if made := e.Plan.Node(j.Node); made != nil && made.World != "" && made.World != sp.world {
+		moved = "what the plan looked at has changed since"
+	}
 	return kernel.NodePlanned{
-		Command: j.ID, Node: j.Node, World: sp.world,
+		Command: j.ID, Node: j.Node, World: sp.world, Moved: moved,
 		Digest: e.Plan.InputsDigest(bound.Wire().JSON, sp.sealed, []byte(sp.world)),
 	}
 }

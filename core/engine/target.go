@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/runner-pipelines/runner/core/kernel"
@@ -42,6 +43,9 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 		p := kernel.PlannedTarget{
 			Name: s.Name, Stable: found.Target.Stable, Candidate: found.Candidate, Weight: found.Weights[found.Candidate], World: found.Target.World,
 		}
+		if moved := movedSince(made, i, found); moved != "" {
+			f.Moved = moved
+		}
 		if p.Stable == p.Candidate {
 			p.Weight = 0
 		}
@@ -55,6 +59,22 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 	}
 	f.Digest = e.Plan.InputsDigest(parts...)
 	return f
+}
+
+// movedSince says how a target differs from what the plan saw.
+func movedSince(made *plan.Node, i int, found *plan.Observed) string {
+	if made == nil {
+		return ""
+	}
+	switch was := made.Targets[i]; {
+	case was.Stable != found.Target.Stable && was.Stable == "":
+		return fmt.Sprintf("target %s had no stable release, now it is %s", was.Name, found.Target.Stable)
+	case was.Stable != found.Target.Stable:
+		return fmt.Sprintf("the stable release of target %s was %s, now it is %s", was.Name, was.Stable, found.Target.Stable)
+	case was.World != "" && was.World != found.Target.World:
+		return "somebody has changed target " + was.Name + " since"
+	}
+	return ""
 }
 
 func (e *Engine) identity() plan.Identity {
