@@ -12,7 +12,7 @@ BUILD := $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$
 EXE   := $(shell $(GO) env GOEXE)
 RACE  := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-MODULES  := core sdk plugins/local plugins/canary examples/shop
+MODULES  := core sdk plugins/local plugins/canary examples/shop examples/plugin docs
 PATTERNS := $(MODULES:%=./%/...)
 
 # Tools are pinned by modules of their own and built once per version, outside the repository.
@@ -33,14 +33,14 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: ## Build runner, its two plugins and the shop of the examples into bin/
+build: ## Build runner, its two plugins, the shop of the examples and its demo into bin/
 	$(BUILD) -o bin/runner$(EXE) ./core/cmd/runner
 	$(BUILD) -o bin/runner-plugin-local$(EXE) ./plugins/local
 	$(BUILD) -o bin/runner-plugin-canary$(EXE) ./plugins/canary
 	$(BUILD) -o bin/shop$(EXE) ./examples/shop
+	$(BUILD) -o bin/demo$(EXE) ./examples/shop/demo
 
 run: build ## Deploy the shop by canary under load, then a bad release that is rolled back by itself
-	$(BUILD) -o bin/demo$(EXE) ./examples/shop/demo
 	bin/demo$(EXE) $(ARGS)
 
 test: ## Run the quick tests of all modules
@@ -52,7 +52,6 @@ test-modules: ## Build and test each module alone, without the workspace that hi
 		(cd $$m && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test $(RACE) ./...); done
 
 test-real: build ## Run the tests with real processes under real load: kill and resume, switches, the demo
-	$(BUILD) -o bin/demo$(EXE) ./examples/shop/demo
 	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v $(PATTERNS)
 
 fuzz: ## Run each fuzz target for FUZZTIME

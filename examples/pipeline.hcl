@@ -4,6 +4,7 @@
 #   cd examples
 #   ../bin/runner init
 #   ../bin/runner apply -var version=v1
+#   ../bin/demo -load http://127.0.0.1:8080 &      # customers: no evidence without them
 #   ../bin/runner apply -var version=v2
 #   ../bin/runner-plugin-local ls
 

@@ -15,7 +15,6 @@ import (
 	"github.com/runner-pipelines/runner/core/bind"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
-	"github.com/runner-pipelines/runner/core/scan"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/schema"
 	"github.com/runner-pipelines/runner/sdk/value"
@@ -30,6 +29,7 @@ func typ(s string) schema.Type {
 }
 
 // full has an attribute of every type, and blocks of every kind.
+
 var full = &schema.Schema{
 	Attributes: []schema.Attribute{
 		{Name: "string", Type: typ("string")},
@@ -64,6 +64,7 @@ var full = &schema.Schema{
 }
 
 // names are what expressions in the tests refer to.
+
 var names = map[string]cty.Value{
 	"unknown":   cty.UnknownVal(cty.String),
 	"anything":  cty.DynamicVal,
@@ -98,6 +99,7 @@ func decode(t testing.TB, src string) *bind.Bound {
 }
 
 // part reads one attribute of the wire's JSON.
+
 func part(t testing.TB, w value.Value, name string) string {
 	t.Helper()
 	var m map[string]json.RawMessage
@@ -302,6 +304,7 @@ any = some
 }
 
 // parsePath reads what value.Path writes, without quoted names.
+
 func parsePath(t *testing.T, s string) value.Path {
 	t.Helper()
 	var p value.Path
@@ -407,160 +410,4 @@ really
 	if extra, ok := hcl.DiagnosticExtra[diagnostics.Extra](got[0]); !ok || extra.Code != "X1" {
 		t.Errorf("the code is lost: %+v", extra)
 	}
-}
-
-var outputsSchema = &schema.Schema{
-	Attributes: []schema.Attribute{
-		{Name: "n", Type: typ("integer")}, {Name: "key", Type: typ("string"), Sensitive: true}, {Name: "wait", Type: typ("duration")},
-		{Name: "list", Type: typ("list(object({a=string}))")}, {Name: "free", Type: typ("any")}, {Name: "made", Type: typ("artifact")},
-	},
-	Blocks: []schema.Block{{Name: "b", Nesting: schema.Many, Schema: schema.Schema{Attributes: []schema.Attribute{{Name: "x", Type: typ("bool")}}}}},
-}
-
-func TestFromWire(t *testing.T) {
-	v, err := bind.FromWire(value.Value{
-		JSON:      []byte(`{"n": 3, "key": "k", "list": [{"a": "x"}, {"a": null}], "free": {"p": [1, {"q": null}]}, "made": {"digest": "sha256:2", "path": "/tmp/x"}}`),
-		Unknown:   []value.Path{value.Names("list").With(value.Index(1)).With(value.Name("a"))},
-		Sensitive: []value.Path{value.Names("free", "p")},
-	}, outputsSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := cty.ObjectVal(map[string]cty.Value{
-		"n": cty.NumberIntVal(3), "key": lang.Sensitive(cty.StringVal("k")), "wait": cty.NullVal(cty.String),
-		"list": cty.ListVal([]cty.Value{
-			cty.ObjectVal(map[string]cty.Value{"a": cty.StringVal("x")}), cty.ObjectVal(map[string]cty.Value{"a": cty.UnknownVal(cty.String)}),
-		}),
-		"free": cty.ObjectVal(map[string]cty.Value{"p": lang.Sensitive(cty.TupleVal([]cty.Value{
-			cty.NumberIntVal(1), cty.ObjectVal(map[string]cty.Value{"q": cty.NullVal(cty.DynamicPseudoType)}),
-		}))}),
-		"made": bind.Artifact("sha256:2", "", "", 0, nil, "/tmp/x"),
-		"b":    cty.ListValEmpty(cty.Object(map[string]cty.Type{"x": cty.Bool})),
-	})
-	if !v.RawEquals(want) {
-		t.Errorf("got %#v\nwant %#v", v, want)
-	}
-}
-
-func TestFromWireRefuses(t *testing.T) {
-	for src, want := range map[string]string{
-		`{"n": 1.5}`:                          "n: expected a whole number within ±(2^53−1)",
-		`{"n": 9007199254740993}`:             "n: expected a whole number within ±(2^53−1)",
-		`{"n": 1e999}`:                        "n: the number is too large",
-		`{"n": "1"}`:                          "n: expected a number, got a string",
-		`{"key": {}}`:                         "key: expected a string, got an object",
-		`{"wait": "soon"}`:                    `wait: write a duration as numbers with units, such as "90s", "1h30m" or "30d"`,
-		`{"list": [{"a": "x", "b": 1}]}`:      "list[0].b: the type has no such attribute",
-		`{"list": {}}`:                        "list: expected a list, got an object",
-		`{"b": [{"x": 1}]}`:                   "b[0].x: expected a boolean, got a number",
-		`{"b": {}}`:                           "b: expected a list, got an object",
-		`{"nothing": 1}`:                      "nothing: the schema has no such attribute",
-		`{"free": 1e400}`:                     "free: the number is too large",
-		`{"made": "sha256:1"}`:                "made: expected an object, got a string",
-		`[]`:                                  "the value: expected an object, got a list",
-		`{} {}`:                               "not valid JSON: text after the value",
-		`{`:                                   "not valid JSON: unexpected EOF",
-		strings.Repeat(`{"free":`, 20_000):    "not valid JSON: invalid character '{' exceeded max depth",
-		`{"free": [` + strings.Repeat(`[`, 3): "not valid JSON: unexpected EOF",
-	} {
-		_, err := bind.FromWire(value.Value{JSON: []byte(src)}, outputsSchema)
-		if err == nil || err.Error() != want {
-			t.Errorf("%.40s: %v, want %s", src, err, want)
-		}
-	}
-}
-
-func TestUnknownAndNull(t *testing.T) {
-	for name, s := range map[string]*schema.Schema{"full": full, "outputs": outputsSchema, "none": nil} {
-		want := bind.TypeOf(s)
-		for kind, v := range map[string]cty.Value{"unknown": bind.UnknownOf(s), "null": bind.NullOf(s)} {
-			if errs := v.Type().TestConformance(want); len(errs) > 0 {
-				t.Errorf("%s of %s: %v", kind, name, errs)
-			}
-		}
-		if s != nil && (bind.UnknownOf(s).IsWhollyKnown() || !lang.IsSensitive(bind.UnknownOf(s))) {
-			t.Errorf("%s: %#v", name, bind.UnknownOf(s))
-		}
-	}
-	all, err := bind.FromWire(value.Value{Unknown: []value.Path{nil}}, outputsSchema)
-	if err != nil || !all.RawEquals(bind.UnknownOf(outputsSchema)) {
-		t.Errorf("a wholly unknown value: %#v, %v", all, err)
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, src := range []string{
-		"string = 1", "list = [1, unknown, secret]", "one {\n path = \"/\"\n}", "dynamic \"header\" {\n for_each = some\n labels = [header.key]\n content {\n value = header.value\n }\n}",
-		"any = { a = [secret, 1e5] }\ntags = set", "object = { a = 1, b = [] }", "map = secrets", "anys = [anything]\nartifact = art",
-		"one {\n path = \"\"\n dynamic \"inner\" {\n for_each = [1]\n labels = [\"a\", \"b\"]\n content {}\n }\n}",
-	} {
-		f.Add(src)
-	}
-	f.Fuzz(func(t *testing.T, src string) {
-		if _, err := scan.Config([]byte(src), 0); err != nil {
-			return
-		}
-		file, diags := hclsyntax.ParseConfig([]byte(src), "f.hcl", hcl.InitialPos)
-		if diags.HasErrors() {
-			return
-		}
-		b, diags := bind.Decode(file.Body, full, eval)
-		w := b.Wire()
-		if !json.Valid(w.JSON) {
-			t.Fatalf("not JSON: %s", w.JSON)
-		}
-		again, err := bind.FromWire(w, full)
-		if err != nil {
-			t.Fatalf("%s cannot be read again: %v", w.JSON, err)
-		}
-		if diff := cmp.Diff(w, bind.ToWire(again)); diff != "" {
-			t.Fatalf("after a round trip (-want +got):\n%s", diff)
-		}
-		if errs := b.Value.Type().TestConformance(bind.TypeOf(full)); !diags.HasErrors() && len(errs) > 0 {
-			t.Fatal(errs)
-		}
-	})
-}
-
-func FuzzFromWire(f *testing.F) {
-	f.Add(`{"n": 3, "key": "k", "list": [{"a": "x"}]}`, "list", "free")
-	f.Add(`{"free": {"a": [1]}, "made": {"digest": ""}}`, "free", "key")
-	f.Fuzz(func(t *testing.T, src, unknown, sensitive string) {
-		v, err := bind.FromWire(value.Value{
-			JSON: []byte(src), Unknown: []value.Path{value.Names(unknown)}, Sensitive: []value.Path{value.Names(sensitive)},
-		}, outputsSchema)
-		if err != nil {
-			return
-		}
-		w := bind.ToWire(v)
-		again, err := bind.FromWire(w, outputsSchema)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(w, bind.ToWire(again)); diff != "" {
-			t.Fatal(diff)
-		}
-	})
-}
-
-func FuzzType(f *testing.F) {
-	for _, s := range []string{"list(string)", "object({a=optional(map(any)),b=duration})", "artifact", "map(list(integer))"} {
-		f.Add(s, `[1, "x", {"a": null}]`)
-	}
-	f.Fuzz(func(t *testing.T, text, data string) {
-		ty, err := schema.ParseType(text)
-		if err != nil {
-			return
-		}
-		s := &schema.Schema{Attributes: []schema.Attribute{{Name: "a", Type: ty, Default: json.RawMessage(data)}}}
-		b, diags := bind.Decode(hcl.EmptyBody(), s, eval)
-		if errs := b.Value.Type().TestConformance(bind.TypeOf(s)); len(errs) > 0 {
-			t.Fatal(errs)
-		}
-		if !diags.HasErrors() {
-			if _, err := bind.FromWire(b.Wire(), s); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
 }

@@ -20,7 +20,7 @@ import (
 
 // minPiece is how much of a large file is parsed at a time, in bytes: the parser
 // needs about two hundred times that for its tokens.
-const minPiece = 32 << 10
+const minPiece = 4 << 10
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 

@@ -111,7 +111,8 @@ type Approval struct {
 	Range        hcl.Range
 }
 
-// Gate must be passed after the stage's work, before those that wait for it go on.
+// Gate is a question to people before the stage does anything; with FailOn it
+// judges the findings of a scanner.
 type Gate struct {
 	Name    string
 	Message hcl.Expression

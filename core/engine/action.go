@@ -172,8 +172,12 @@ func (e *Engine) planNode(ctx context.Context, j job) kernel.Fact {
 	if err != nil {
 		return e.failed(ctx, j, plugin, err, j.node.Action.Use.Range, "")
 	}
+	moved := ""
+	if made := e.Plan.Node(j.Node); made != nil && made.World != "" && made.World != sp.world {
+		moved = "what the plan looked at has changed since"
+	}
 	return kernel.NodePlanned{
-		Command: j.ID, Node: j.Node, World: sp.world,
+		Command: j.ID, Node: j.Node, World: sp.world, Moved: moved,
 		Digest: e.Plan.InputsDigest(bound.Wire().JSON, sp.sealed, []byte(sp.world)),
 	}
 }
@@ -260,6 +264,7 @@ func (e *Engine) succeeded(ctx context.Context, j job, out host.Outcome, logs st
 		if err := e.protect(sensitiveOutputs(out.Outputs, s.Entry.Outputs)); err != nil {
 			return fail("Secret cannot be kept out of logs", err.Error())
 		}
+		out.Outputs = e.tainted(out.Outputs)
 		r.Outputs = out.Outputs.JSON
 		if len(sensitiveOutputs(out.Outputs, s.Entry.Outputs).Sensitive) > 0 {
 			plain, err := json.Marshal(out.Outputs)
@@ -291,6 +296,42 @@ func sensitiveOutputs(v value.Value, s *schema.Schema) value.Value {
 		}
 	}
 	return v
+}
+
+// tainted marks every text of the outputs that holds a known secret, such as
+// what a program printed: it is kept sealed, and sensitive for who uses it.
+func (e *Engine) tainted(v value.Value) value.Value {
+	if text := string(v.JSON); e.redact(text) == text {
+		return v
+	}
+	var tree any
+	if json.Unmarshal(v.JSON, &tree) != nil {
+		return v
+	}
+	v.Sensitive = v.Sensitive[:len(v.Sensitive):len(v.Sensitive)]
+	e.taint(tree, nil, &v.Sensitive)
+	return v
+}
+
+func (e *Engine) taint(tree any, at value.Path, found *[]value.Path) {
+	switch t := tree.(type) {
+	case string:
+		if e.redact(t) != t {
+			*found = append(*found, at)
+		}
+	case []any:
+		for i, x := range t {
+			e.taint(x, at.With(value.Index(i)), found)
+		}
+	case map[string]any:
+		for k, x := range t {
+			if e.redact(k) != k {
+				*found = append(*found, at)
+				continue
+			}
+			e.taint(x, at.With(value.Name(k)), found)
+		}
+	}
 }
 
 // collect takes the stage's declared products into the artifact store.

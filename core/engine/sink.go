@@ -56,7 +56,7 @@ func (s *sink) Progress(percent int, message string) {
 // Handle implements host.Sink: it returns once the handle is in the journal.
 func (s *sink) Handle(h call.Handle) error {
 	durable := make(chan error, 1)
-	s.e.results <- message{fact: kernel.CommandHandled{Command: s.job.ID, ID: h.ID, Opaque: h.Opaque}, durable: durable}
+	s.e.results <- message{fact: kernel.CommandHandled{Command: s.job.ID, ID: s.e.redact(h.ID), Opaque: h.Opaque}, durable: durable}
 	return <-durable
 }
 

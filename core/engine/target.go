@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/runner-pipelines/runner/core/kernel"
@@ -42,17 +43,38 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 		p := kernel.PlannedTarget{
 			Name: s.Name, Stable: found.Target.Stable, Candidate: found.Candidate, Weight: found.Weights[found.Candidate], World: found.Target.World,
 		}
+		if moved := movedSince(made, i, found); moved != "" {
+			f.Moved = moved
+		}
 		if p.Stable == p.Candidate {
 			p.Weight = 0
 		}
 		if r := found.StableRelease(); r != nil {
-			p.StableRelease, _ = json.Marshal(r)
+			if raw, err := json.Marshal(r); err == nil {
+				p.StableRelease = e.Redactor.Bytes(raw)
+			}
 		}
 		f.Targets = append(f.Targets, p)
 		parts = append(parts, bound.Wire().JSON, []byte(p.Stable), []byte(p.Candidate), []byte(p.World))
 	}
 	f.Digest = e.Plan.InputsDigest(parts...)
 	return f
+}
+
+// movedSince says how a target differs from what the plan saw.
+func movedSince(made *plan.Node, i int, found *plan.Observed) string {
+	if made == nil {
+		return ""
+	}
+	switch was := made.Targets[i]; {
+	case was.Stable != found.Target.Stable && was.Stable == "":
+		return fmt.Sprintf("target %s had no stable release, now it is %s", was.Name, found.Target.Stable)
+	case was.Stable != found.Target.Stable:
+		return fmt.Sprintf("the stable release of target %s was %s, now it is %s", was.Name, was.Stable, found.Target.Stable)
+	case was.World != "" && was.World != found.Target.World:
+		return "somebody has changed target " + was.Name + " since"
+	}
+	return ""
 }
 
 func (e *Engine) identity() plan.Identity {
@@ -104,8 +126,10 @@ func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
 	}
 	f := kernel.CommandSucceeded{Command: j.ID, World: out.World, Logs: ref}
 	if out.Release != nil {
-		f.Address = out.Release.Address
-		f.Release, _ = json.Marshal(out.Release)
+		f.Address = e.redact(out.Release.Address)
+		if raw, err := json.Marshal(out.Release); err == nil {
+			f.Release = e.Redactor.Bytes(raw)
+		}
 	}
 	return f
 }

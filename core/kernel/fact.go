@@ -122,7 +122,10 @@ type NodePlanned struct {
 	// Digest names the node's resolved inputs, artifacts and stage plan.
 	Digest string `json:"digest"`
 	// World is the version of the world that the stage plan was made against.
-	World   string          `json:"world,omitempty"`
+	World string `json:"world,omitempty"`
+	// Moved says how the world differs from the one that the run was planned
+	// against; empty when it does not.
+	Moved   string          `json:"moved,omitempty"`
 	Targets []PlannedTarget `json:"targets,omitempty"`
 }
 

@@ -19,6 +19,9 @@ func Functions(w World) map[string]function.Function {
 	for name, f := range pure() {
 		all[name] = f
 	}
+	if k, ok := w.(keeper); ok {
+		all["sensitive"] = keepingSensitive(k)
+	}
 	for name, f := range worldly(w) {
 		all[name] = guard(f)
 	}
@@ -56,9 +59,9 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 		"endswith":        endsWith,
 		"flatten":         stdlib.FlattenFunc,
 		"floor":           stdlib.FloorFunc,
-		"format":          stdlib.FormatFunc,
+		"format":          limitWidths(stdlib.FormatFunc),
 		"formatdate":      stdlib.FormatDateFunc,
-		"formatlist":      stdlib.FormatListFunc,
+		"formatlist":      limitWidths(stdlib.FormatListFunc),
 		"indent":          indent,
 		"index":           index,
 		"issensitive":     isSensitive,

@@ -12,6 +12,8 @@ import (
 	"math/big"
 	"net/url"
 	"path"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -294,6 +296,41 @@ var indent = function.New(&function.Spec{
 		return stdlib.Indent(args[0], args[1])
 	},
 })
+
+// verbNumber is a width or precision in a format.
+var verbNumber = regexp.MustCompile(`%[-+ #0]*(?:\[[0-9]*\])?([0-9]*)(?:\.([0-9]*))?`)
+
+// maxWidth is how wide a format can make a value, in characters.
+const maxWidth = 1 << 10
+
+// limitWidths keeps a format from filling the memory with blanks.
+func limitWidths(f function.Function) function.Function {
+	check := func(args []cty.Value) error {
+		if len(args) == 0 || !args[0].IsKnown() || args[0].IsNull() || args[0].Type() != cty.String {
+			return nil
+		}
+		for _, m := range verbNumber.FindAllStringSubmatch(args[0].AsString(), -1) {
+			for _, digits := range m[1:] {
+				if n, err := strconv.Atoi(digits); digits != "" && (err != nil || n > maxWidth) {
+					return function.NewArgErrorf(0, "a width or precision is larger than %d", maxWidth)
+				}
+			}
+		}
+		return nil
+	}
+	spec := &function.Spec{
+		Params:   f.Params(),
+		VarParam: f.VarParam(),
+		Type: func(args []cty.Value) (cty.Type, error) {
+			if err := check(args); err != nil {
+				return cty.NilType, err
+			}
+			return f.ReturnTypeForValues(args)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f.Call(args) },
+	}
+	return function.New(spec)
+}
 
 var jsonDecode = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "str", Type: cty.String, AllowDynamicType: true, AllowUnknown: true}},

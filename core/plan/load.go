@@ -16,6 +16,7 @@ import (
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
 	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/redact"
 	"github.com/runner-pipelines/runner/core/scope"
 	"github.com/runner-pipelines/runner/core/seal"
 )
@@ -27,6 +28,8 @@ type LoadOptions struct {
 	// Catalog makes the catalog of the plugins that the plan's files require.
 	Catalog func(required map[string]string) *catalog.Catalog
 	Key     *seal.Key
+	// Redactor learns what is sensitive.
+	Redactor *redact.Redactor
 	// Values give the sensitive variables again; others must not differ.
 	Values scope.Values
 }
@@ -52,7 +55,7 @@ func (p *Plan) Load(opts LoadOptions) (*program.Program, hcl.Diagnostics) {
 		required[r.Name] = r.Source
 	}
 	prog, more := program.New(pipeline, program.Options{
-		Catalog: opts.Catalog(required), Values: scope.Values{Final: final}, World: lang.Replay(record),
+		Catalog: opts.Catalog(required), Values: scope.Values{Final: final}, World: lang.Replay(record), Redactor: opts.Redactor,
 	})
 	if diags = append(diags, more...); diags.HasErrors() {
 		return prog, diags

@@ -21,6 +21,7 @@ import (
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
 	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/redact"
 	"github.com/runner-pipelines/runner/core/scope"
 	"github.com/runner-pipelines/runner/core/seal"
 	"github.com/runner-pipelines/runner/sdk/host"
@@ -39,6 +40,8 @@ type Options struct {
 	Catalog  *catalog.Catalog
 	Plugins  Plugins
 	Key      *seal.Key
+	// Redactor learns what is sensitive.
+	Redactor *redact.Redactor
 	// Lock is the text of the lock file.
 	Lock []byte
 	// Lineage names the state; see store.Store.
@@ -55,7 +58,7 @@ type Options struct {
 // so that what was read can be shown.
 func Make(ctx context.Context, opts Options) (*Plan, *program.Program, hcl.Diagnostics) {
 	recorder := lang.NewRecorder(opts.World)
-	prog, diags := program.New(opts.Pipeline, program.Options{Catalog: opts.Catalog, Values: opts.Values, World: recorder})
+	prog, diags := program.New(opts.Pipeline, program.Options{Catalog: opts.Catalog, Values: opts.Values, World: recorder, Redactor: opts.Redactor})
 	if diags.HasErrors() {
 		return nil, prog, diags
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
+	"github.com/runner-pipelines/runner/core/redact"
 	"github.com/runner-pipelines/runner/core/scope"
 	"github.com/runner-pipelines/runner/core/settings"
 )
@@ -26,6 +27,8 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Values  scope.Values
 	World   lang.World
+	// Redactor learns every text that is sensitive before anything can show it.
+	Redactor *redact.Redactor
 	// AllowMissing makes variables without a value unknown, for validate.
 	AllowMissing bool
 }
@@ -113,8 +116,9 @@ func New(p *config.Pipeline, opts Options) (*Program, hcl.Diagnostics) {
 	prog := &Program{Pipeline: p, catalog: opts.Catalog, byID: map[string]*Node{}}
 	prog.results = newResults(prog)
 	var diags hcl.Diagnostics
+	secrets := &secrets{redactor: opts.Redactor}
 	sc, more := scope.New(p, scope.Options{
-		Values: opts.Values, World: opts.World, Outputs: prog.results, AllowMissing: opts.AllowMissing,
+		Values: opts.Values, World: lang.KeepSecrets(opts.World, secrets.keep), Outputs: prog.results, AllowMissing: opts.AllowMissing,
 	})
 	diags = append(diags, more...)
 	prog.Scope = sc
@@ -132,6 +136,8 @@ func New(p *config.Pipeline, opts Options) (*Program, hcl.Diagnostics) {
 	diags = append(diags, prog.order(nodes)...)
 	diags = append(diags, prog.checkBodies()...)
 	diags = append(diags, sc.Check()...)
+	diags = append(diags, secrets.variables(p, sc)...)
+	diags = append(diags, secrets.short()...)
 	return prog, diagnostics.Tidy(diags)
 }
 

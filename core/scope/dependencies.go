@@ -175,25 +175,28 @@ func (w *dependencyWalk) stages(c *Context, r ref, name string) []*Stage {
 		w.diags = append(w.diags, unknownStage(r, c.module, name))
 		return nil
 	}
-	instances := c.module.stages[name]
+	all := c.module.stages[name]
 	if cfg.ForEach == nil {
-		return instances
+		return all.list
 	}
-	return chooseFor(w, c, r, instances)
+	return chooseFor(w, c, r, all)
 }
 
 func (w *dependencyWalk) modules(c *Context, r ref, name string) []*module {
-	instances := c.module.children[name]
-	if call := c.module.calls[name]; call == nil || call.ForEach == nil {
-		return instances
+	all, made := c.module.children[name]
+	if !made {
+		return nil
 	}
-	return chooseFor(w, c, r, instances)
+	if c.module.calls[name].ForEach == nil {
+		return all.list
+	}
+	return chooseFor(w, c, r, all)
 }
 
-// chooseFor leaves an unknown instance to the evaluation, which reports it.
-func chooseFor[T instance](w *dependencyWalk, c *Context, r ref, all []T) []T {
-	if len(all) == 1 && all[0].instanceKey() == PlaceholderKey {
-		return all
+// chooseFor is choose for dependencies.
+func chooseFor[T interface{ instanceKey() string }](w *dependencyWalk, c *Context, r ref, all *instances[T]) []T {
+	if len(all.list) == 1 && all.list[0].instanceKey() == PlaceholderKey {
+		return all.list
 	}
 	chosen, diag := choose(&inputs{ev: newEvaluation(w.scope, true), c: c}, r, all)
 	if diag != nil && !r.tried {
@@ -208,15 +211,14 @@ func wantedOutputs(m *module, r ref) []string {
 	if m.caller.ForEach != nil {
 		position = 3
 	}
-	if r.key == nil && len(r.Traversal) > position {
-		if name, ok := attr(r.Traversal[position]); ok {
-			if _, exists := m.outputs[name]; exists {
-				return []string{name}
-			}
-			return nil
-		}
+	name, ok := r.after(position)
+	if !ok {
+		return m.outputNames()
 	}
-	return m.outputNames()
+	if _, exists := m.outputs[name]; !exists {
+		return nil
+	}
+	return []string{name}
 }
 
 // closure is all that a name leads to. The scope keeps those that are complete.
@@ -324,13 +326,15 @@ func wholeReference(expr hcl.Expression) (ref, bool) {
 // eachStage visits the stages of the module instance and of those inside.
 func (m *module) eachStage(visit func(*Stage)) {
 	for _, cfg := range m.config.Stages {
-		for _, s := range m.stages[cfg.Name] {
+		for _, s := range m.stages[cfg.Name].list {
 			visit(s)
 		}
 	}
 	for _, call := range m.config.Calls {
-		for _, child := range m.children[call.Name] {
-			child.eachStage(visit)
+		if all, made := m.children[call.Name]; made {
+			for _, child := range all.list {
+				child.eachStage(visit)
+			}
 		}
 	}
 }

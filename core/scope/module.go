@@ -35,8 +35,8 @@ type module struct {
 	given     map[string]*config.Input
 	// values are the final variables of the root.
 	values   map[string]cty.Value
-	children map[string][]*module
-	stages   map[string][]*Stage
+	children map[string]*instances[*module]
+	stages   map[string]*instances[*Stage]
 
 	mu       sync.Mutex
 	cache    map[nameID]result
@@ -49,7 +49,7 @@ func newModule(s *Scope, cfg *config.Module, parent *module, call *config.Call) 
 		variables: map[string]*config.Variable{}, locals: map[string]*config.Local{},
 		outputs: map[string]*config.Output{}, declared: make(map[string]*config.Stage, len(cfg.Stages)),
 		calls: map[string]*config.Call{}, given: map[string]*config.Input{},
-		children: map[string][]*module{}, stages: make(map[string][]*Stage, len(cfg.Stages)),
+		children: map[string]*instances[*module]{}, stages: make(map[string]*instances[*Stage], len(cfg.Stages)),
 		cache: map[nameID]result{}, closures: map[nameID][]*Stage{},
 	}
 	for _, v := range cfg.Variables {
@@ -216,7 +216,7 @@ func (s *Scope) expand(m *module) hcl.Diagnostics {
 		}
 		elements, moreDiags := s.elements(m, cfg.ForEach)
 		diags = append(diags, moreDiags...)
-		instances := make([]*Stage, 0, len(elements))
+		list := make([]*Stage, 0, len(elements))
 		for _, el := range elements {
 			st := &Stage{
 				Addr:   addr.Stage{Module: m.addr, Name: cfg.Name, Key: el.key, Keyed: cfg.ForEach != nil},
@@ -225,9 +225,9 @@ func (s *Scope) expand(m *module) hcl.Diagnostics {
 			if cfg.Environment != nil {
 				diags = append(diags, st.findEnvironment()...)
 			}
-			instances = append(instances, st)
+			list = append(list, st)
 		}
-		m.stages[cfg.Name] = instances
+		m.stages[cfg.Name] = newInstances(list)
 	}
 	for _, call := range m.config.Calls {
 		cfg := s.pipeline.Modules[call.Path]
@@ -236,16 +236,16 @@ func (s *Scope) expand(m *module) hcl.Diagnostics {
 		}
 		elements, moreDiags := s.elements(m, call.ForEach)
 		diags = append(diags, moreDiags...)
-		instances := make([]*module, 0, len(elements))
+		list := make([]*module, 0, len(elements))
 		for _, el := range elements {
 			child := newModule(s, cfg, m, call)
 			child.key, child.each, child.placeholder = el.key, el.each, el.placeholder || m.placeholder
 			child.addr = addr.Child(m.addr, call.Name, el.key, call.ForEach != nil)
-			instances = append(instances, child)
+			list = append(list, child)
 			s.modules = append(s.modules, child)
 		}
-		m.children[call.Name] = instances
-		for _, child := range instances {
+		m.children[call.Name] = newInstances(list)
+		for _, child := range list {
 			diags = append(diags, s.expand(child)...)
 		}
 	}

@@ -95,34 +95,27 @@ func (in *inputs) addNamed(root string, r ref) {
 		return
 	}
 	m := in.c.module
-	var res result
-	var found bool
-	var kind string
-	var all []string
 	if root == "var" {
-		kind = "variable"
-		res, found = in.ev.variable(m, name, r.SourceRange())
-		for _, v := range m.config.Variables {
-			all = append(all, v.Name)
+		if res, ok := in.ev.variable(m, name, r.SourceRange()); ok {
+			in.pick(root, name, in.use(res))
+			return
 		}
-	} else {
-		kind = "local"
-		res, found = in.ev.local(m, name, r.SourceRange())
-		all = slices.Sorted(maps.Keys(m.locals))
-	}
-	if !found {
-		advice := ""
-		if hint := diagnostics.Suggest(name, all); hint != "" {
-			advice = hint
-		} else if root == "var" {
-			advice = fmt.Sprintf(" Declare it with variable %q { … }.", name)
-		} else {
-			advice = " Declare it in a locals block."
+		hint := diagnostics.Suggest(name, slices.Collect(maps.Keys(m.variables)))
+		if hint == "" {
+			hint = fmt.Sprintf(" Declare it with variable %q { … }.", name)
 		}
-		in.fail(diagnostics.Error(r.SourceRange(), "Unknown "+kind, "No %s is named %q.%s", kind, name, advice))
+		in.fail(diagnostics.Error(r.SourceRange(), "Unknown variable", "No variable is named %q.%s", name, hint))
 		return
 	}
-	in.pick(root, name, in.use(res))
+	if res, ok := in.ev.local(m, name, r.SourceRange()); ok {
+		in.pick(root, name, in.use(res))
+		return
+	}
+	hint := diagnostics.Suggest(name, slices.Collect(maps.Keys(m.locals)))
+	if hint == "" {
+		hint = " Declare it in a locals block."
+	}
+	in.fail(diagnostics.Error(r.SourceRange(), "Unknown local", "No local is named %q.%s", name, hint))
 }
 
 func (in *inputs) addFacts(root string, r ref) {
@@ -130,16 +123,13 @@ func (in *inputs) addFacts(root string, r ref) {
 	var v cty.Value
 	switch root {
 	case "path":
-		v = cty.ObjectVal(map[string]cty.Value{
-			"root": cty.StringVal("."), "module": cty.StringVal(in.c.module.config.Path), "cwd": cty.UnknownVal(cty.String),
-		})
-		if name, _ := r.name(); name == "cwd" {
-			v = cty.ObjectVal(map[string]cty.Value{
-				"root": cty.StringVal("."), "module": cty.StringVal(in.c.module.config.Path), "cwd": cty.StringVal(s.world.Cwd()),
-			})
-		} else if in.whole["path"] != cty.NilVal {
-			v = in.whole["path"]
+		cwd := cty.UnknownVal(cty.String)
+		if name, ok := r.name(); !ok || name == "cwd" {
+			cwd = cty.StringVal(s.world.Cwd())
+		} else if before, ok := in.whole["path"]; ok {
+			cwd = before.GetAttr("cwd")
 		}
+		v = cty.ObjectVal(map[string]cty.Value{"root": cty.StringVal("."), "module": cty.StringVal(in.c.module.config.Path), "cwd": cwd})
 	case "pipeline":
 		v = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(s.pipeline.Name)})
 	case "run":
@@ -253,7 +243,7 @@ func (in *inputs) addStage(r ref, name string) {
 		return
 	}
 	in.use(result{dynamic: "stage." + name})
-	instances := m.stages[name]
+	all := m.stages[name]
 	if in.ev.static {
 		// Instances may not have been made yet.
 		in.pick("stage", name, cty.DynamicVal)
@@ -261,20 +251,20 @@ func (in *inputs) addStage(r ref, name string) {
 	}
 	if cfg.ForEach == nil {
 		if !in.has("stage", name) {
-			in.pick("stage", name, in.ev.outputsOf(instances[0]))
+			in.pick("stage", name, in.ev.outputsOf(all.list[0]))
 		}
 		return
 	}
-	if len(instances) == 1 && instances[0].Placeholder {
+	if len(all.list) == 1 && all.list[0].Placeholder {
 		in.pick("stage", name, cty.DynamicVal)
 		return
 	}
-	chosen, diag := choose(in, r, instances)
+	chosen, diag := choose(in, r, all)
 	if diag != nil {
 		in.failUnlessTried(r, diag)
 		return
 	}
-	if len(instances) == 0 {
+	if len(all.list) == 0 {
 		in.pick("stage", name, cty.EmptyObjectVal)
 		return
 	}
@@ -308,23 +298,23 @@ func (in *inputs) addModule(r ref, name string) {
 		in.fail(diagnostics.Error(r.SourceRange(), "Unknown module", "No module is named %q.%s", name, diagnostics.Suggest(name, names)))
 		return
 	}
-	instances, made := m.children[name]
-	if !made || in.ev.static || len(instances) == 1 && instances[0].placeholder {
+	all, made := m.children[name]
+	if !made || in.ev.static || len(all.list) == 1 && all.list[0].placeholder {
 		// Instances may not have been made yet, or cannot be.
 		in.use(result{dynamic: "module." + name})
 		in.pick("module", name, cty.DynamicVal)
 		return
 	}
 	if call.ForEach == nil {
-		in.pick("module", name, in.outputsOfModule(instances[0], r, 2, in.picked["module"][name]))
+		in.pick("module", name, in.outputsOfModule(all.list[0], r, 2, in.picked["module"][name]))
 		return
 	}
-	chosen, diag := choose(in, r, instances)
+	chosen, diag := choose(in, r, all)
 	if diag != nil {
 		in.failUnlessTried(r, diag)
 		return
 	}
-	if len(instances) == 0 {
+	if len(all.list) == 0 {
 		in.pick("module", name, cty.EmptyObjectVal)
 		return
 	}
@@ -342,14 +332,12 @@ func (in *inputs) outputsOfModule(m *module, r ref, position int, before cty.Val
 	}
 	names := m.outputNames()
 	wanted := names
-	if r.key == nil && len(r.Traversal) > position {
-		if name, ok := attr(r.Traversal[position]); ok {
-			if !slices.Contains(names, name) {
-				in.fail(diagnostics.Error(r.SourceRange(), "Unknown output", "The module has no output named %q.%s", name, suggestOrList(name, names)))
-				return cty.DynamicVal
-			}
-			wanted = []string{name}
+	if name, ok := r.after(position); ok {
+		if !slices.Contains(names, name) {
+			in.fail(diagnostics.Error(r.SourceRange(), "Unknown output", "The module has no output named %q.%s", name, suggestOrList(name, names)))
+			return cty.DynamicVal
 		}
+		wanted = []string{name}
 	}
 	for _, name := range wanted {
 		if _, done := out[name]; !done {
@@ -358,45 +346,6 @@ func (in *inputs) outputsOfModule(m *module, r ref, position int, before cty.Val
 		}
 	}
 	return cty.ObjectVal(out)
-}
-
-// instance is a stage or module instance.
-type instance interface{ instanceKey() string }
-
-func (s *Stage) instanceKey() string  { return s.Addr.Key }
-func (m *module) instanceKey() string { return m.key }
-
-// choose finds the instances that a reference means: the one whose key is
-// written or can be evaluated, else all.
-func choose[T instance](in *inputs, r ref, all []T) ([]T, *hcl.Diagnostic) {
-	key, known := "", false
-	switch {
-	case r.key != nil:
-		res := newEvaluation(in.ev.scope, true).eval(in.c, r.key)
-		if v := res.value; !res.diags.HasErrors() && v.IsKnown() && !v.IsNull() && !v.IsMarked() && v.Type() == cty.String {
-			key, known = v.AsString(), true
-		}
-	case len(r.Traversal) > 2:
-		key, known = attr(r.Traversal[2])
-	}
-	if !known {
-		return all, nil
-	}
-	for _, inst := range all {
-		if inst.instanceKey() == key {
-			return []T{inst}, nil
-		}
-	}
-	keys := make([]string, len(all))
-	for i, inst := range all {
-		keys[i] = inst.instanceKey()
-	}
-	what := r.text(2)
-	if _, isAttr := r.Traversal[len(r.Traversal)-1].(hcl.TraverseAttr); isAttr && r.key == nil && len(r.Traversal) == 3 && len(keys) > 0 {
-		return nil, diagnostics.Error(r.SourceRange(), "Unknown instance",
-			"%s has for_each, so an instance must be named before its attributes: %s[%q].%s.", what, what, keys[0], key)
-	}
-	return nil, diagnostics.Error(r.SourceRange(), "Unknown instance", "%s has no instance %q.%s", what, key, suggestOrList(key, keys))
 }
 
 func (ev *evaluation) outputsOf(s *Stage) cty.Value {

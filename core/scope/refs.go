@@ -15,6 +15,10 @@ type ref struct {
 	// key is the expression in brackets after the second step, where it is more
 	// than a literal.
 	key hcl.Expression
+	// indexed says that something more than a literal stands in brackets there,
+	// and rest are the steps that follow it.
+	indexed bool
+	rest    hcl.Traversal
 	// tried says that it stands inside try or can.
 	tried bool
 }
@@ -49,6 +53,8 @@ type collector struct {
 	scopes []map[string]struct{}
 	// indexed are traversals that an index expression has dealt with.
 	indexed map[*hclsyntax.ScopeTraversalExpr]bool
+	// rests are the steps after an index expression.
+	rests map[*hclsyntax.IndexExpr]hcl.Traversal
 	// trying counts the try and can calls around.
 	trying int
 }
@@ -61,7 +67,7 @@ func (w *collector) Enter(n hclsyntax.Node) hcl.Diagnostics {
 				w.indexed = map[*hclsyntax.ScopeTraversalExpr]bool{}
 			}
 			w.indexed[t] = true
-			r := ref{Traversal: t.Traversal, key: n.Key, tried: w.trying > 0}
+			r := ref{Traversal: t.Traversal, key: n.Key, indexed: true, rest: w.rests[n], tried: w.trying > 0}
 			if w.usesBound(n.Key) {
 				r.key = nil
 			}
@@ -70,6 +76,13 @@ func (w *collector) Enter(n hclsyntax.Node) hcl.Diagnostics {
 	case *hclsyntax.ScopeTraversalExpr:
 		if !w.indexed[n] && !w.bound(n.Traversal.RootName()) {
 			w.refs = append(w.refs, ref{Traversal: n.Traversal, tried: w.trying > 0})
+		}
+	case *hclsyntax.RelativeTraversalExpr:
+		if index, ok := n.Source.(*hclsyntax.IndexExpr); ok {
+			if w.rests == nil {
+				w.rests = map[*hclsyntax.IndexExpr]hcl.Traversal{}
+			}
+			w.rests[index] = n.Traversal
 		}
 	case *hclsyntax.FunctionCallExpr:
 		if tries(n) {
@@ -139,6 +152,18 @@ func (r ref) name() (string, bool) {
 	}
 	a, ok := r.Traversal[1].(hcl.TraverseAttr)
 	return a.Name, ok
+}
+
+// after is the name of the step at the position, where the instance's key counts
+// as one step. False when the reference ends before it.
+func (r ref) after(position int) (string, bool) {
+	switch {
+	case r.indexed && len(r.rest) > 0:
+		return attr(r.rest[0])
+	case !r.indexed && len(r.Traversal) > position:
+		return attr(r.Traversal[position])
+	}
+	return "", false
 }
 
 // text writes the first n steps.

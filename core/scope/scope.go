@@ -172,7 +172,7 @@ func (s *Scope) OutputValues() ([]OutputValue, hcl.Diagnostics) {
 func (s *Scope) collectStages() {
 	for _, m := range s.modules {
 		for _, cfg := range m.config.Stages {
-			for _, st := range m.stages[cfg.Name] {
+			for _, st := range m.stages[cfg.Name].list {
 				if _, double := s.byAddr[st.Addr]; double {
 					continue
 				}

@@ -2,8 +2,6 @@ package scope_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,15 +13,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/runner-pipelines/runner/core/addr"
-	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
-	"github.com/runner-pipelines/runner/core/scan"
 	"github.com/runner-pipelines/runner/core/scope"
 )
 
 // load reads files given as "name", "content" pairs; a lone text is pipeline.hcl.
+
 func load(t testing.TB, files ...string) *config.Pipeline {
 	t.Helper()
 	if len(files) == 1 {
@@ -99,73 +96,6 @@ func wantValue(t testing.TB, what string, got, want cty.Value) {
 	}
 }
 
-func TestPrecedenceOfValues(t *testing.T) {
-	p := load(t, `
-variable "a" { default = "default" }
-variable "b" { default = "default" }
-variable "c" { default = "default" }
-variable "d" { default = "default" }
-variable "e" { default = "default" }
-variable "f" { default = "default" }
-stage "s" {
-  use "x" {}
-}
-`)
-	s := newScope(t, p, scope.Options{Values: scope.Values{
-		Environ: []string{"RUNNER_VAR_b=env", "RUNNER_VAR_c=env", "RUNNER_VAR_d=env", "RUNNER_VAR_e=env", "RUNNER_VAR_f=env", "RUNNER_VAR_unknown=x"},
-		Files: []scope.ValuesFile{
-			{Name: "a.auto.runnervars", Source: []byte("c = \"auto\"\nd = \"auto\"\ne = \"auto\"\nf = \"auto\"\n")},
-			{Name: "x.runnervars.json", Source: []byte(`{"d": "file", "e": "file", "f": "file"}`)},
-		},
-		Vars:  []string{"e=first", "e=flag", "f=flag"},
-		Final: map[string]cty.Value{"f": cty.StringVal("plan")},
-	}})
-	got := map[string]string{}
-	for name, v := range s.Variables() {
-		got[name] = v.AsString()
-	}
-	want := map[string]string{"a": "default", "b": "env", "c": "auto", "d": "file", "e": "flag", "f": "plan"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("values (-want +got):\n%s", diff)
-	}
-}
-
-func TestTypesOfValues(t *testing.T) {
-	p := load(t, `
-variable "text" {}
-variable "string" { type = string }
-variable "number" { type = number }
-variable "list" { type = list(number) }
-variable "object" { type = object({ a = string, b = optional(number, 7) }) }
-variable "null_to_default" {
-  type     = string
-  nullable = false
-  default  = "x"
-}
-variable "secret" {
-  type      = list(string)
-  sensitive = true
-}
-stage "s" {
-  use "x" {}
-}
-`)
-	s := newScope(t, p, scope.Options{Values: scope.Values{
-		Vars:  []string{"text=[1]", "string=5", "number=5", "list=[1, \"2\"]", `object={a = "x"}`, `secret=["a"]`},
-		Files: []scope.ValuesFile{{Name: "f", Source: []byte("null_to_default = null")}},
-	}})
-	want := map[string]cty.Value{
-		"text": cty.StringVal("[1]"), "string": cty.StringVal("5"), "number": cty.NumberIntVal(5),
-		"list":            cty.ListVal([]cty.Value{cty.NumberIntVal(1), cty.NumberIntVal(2)}),
-		"object":          cty.ObjectVal(map[string]cty.Value{"a": cty.StringVal("x"), "b": cty.NumberIntVal(7)}),
-		"null_to_default": cty.StringVal("x"),
-		"secret":          lang.Sensitive(cty.ListVal([]cty.Value{cty.StringVal("a")})),
-	}
-	for name, v := range want {
-		wantValue(t, name, s.Variables()[name], v)
-	}
-}
-
 func TestPlaceholders(t *testing.T) {
 	p := load(t, "pipeline.hcl", `
 pipeline "p" {}
@@ -208,24 +138,6 @@ output "out" { value = stage.x.y }
 }
 
 // wantDependencies compares addresses; those of depends_on end with "!".
-func wantDependencies(t *testing.T, st *scope.Stage, want ...string) {
-	t.Helper()
-	deps, diags := st.Dependencies()
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	var got []string
-	for _, d := range deps {
-		text := d.Stage.String()
-		if d.Explicit {
-			text += "!"
-		}
-		got = append(got, text)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("dependencies of %s (-want +got):\n%s", st.Addr, diff)
-	}
-}
 
 const promotion = `
 environment "prod" {
@@ -301,153 +213,8 @@ stage "none" {
 		cty.TupleVal([]cty.Value{cty.StringVal("prod"), cty.NumberIntVal(6), cty.StringVal("prod"), cty.NumberIntVal(6), cty.NumberIntVal(1)}))
 }
 
-func TestDependencies(t *testing.T) {
-	p := load(t, "pipeline.hcl", `
-pipeline "p" {}
-`+strings.Replace(promotion, "plugins  = { aws = plugin.aws.prod }", "", 1)+`
-variable "which" { default = "prod" }
-locals {
-  url   = "https://${local.host}"
-  host  = stage.release["prod"].host
-  keyed = { (var.which) = 1 }
-}
-stage "build" {
-  use "x" {}
-}
-stage "release" {
-  for_each = environment
-  use "x" { image = stage.build.image }
-}
-stage "smoke" {
-  for_each = environment
-  use "x" { url = stage.release[each.key].host }
-}
-stage "smoke_env" {
-  for_each = environment
-  use "x" {}
-  depends_on = [stage.release[env.name]]
-}
-stage "literal" {
-  use "x" { url = stage.release["staging"].host }
-}
-stage "computed" {
-  use "x" { url = stage.release[var.which].host }
-}
-stage "through_local" {
-  use "x" { url = local.url }
-}
-stage "all" {
-  use "x" { urls = [for k, s in stage.release : s.host] }
-}
-stage "unknown_key" {
-  use "x" { url = stage.release[stage.build.where].host }
-}
-stage "bound_key" {
-  use "x" { urls = [for k in ["prod"] : stage.release[k].host] }
-}
-stage "everywhere" {
-  target "eu" {
-    use "x" { a = stage.t1.a }
-  }
-  strategy "s" { a = stage.t2.a }
-  analysis {
-    metric "m" {
-      use "x" { a = "${candidate.id} ${stage.t3.a}" }
-      max = stage.t4.a
-    }
-  }
-  verify "v" {
-    use "x" { a = stage.t5.a }
-  }
-  rollback {
-    use "x" { a = [self.b, stage.t6.a] }
-  }
-  gate { message = stage.t7.a }
-  approval { from = stage.t8.a }
-  retry { attempts = stage.t9.a }
-  when     = stage.t10.a
-  produces = { p = stage.t11.a }
-}
-stage "dynamic" {
-  use "x" {
-    dynamic "block" {
-      for_each = stage.t1.a
-      iterator = stage
-      content { value = stage.value }
-    }
-    dynamic "other" {
-      for_each = stage.t2.a
-      labels   = [other.key]
-      content { value = [other.value, stage.t3.a] }
-    }
-  }
-}
-stage "both" {
-  use "x" { a = stage.build.a }
-  depends_on = [stage.build, stage.t1]
-}
-module "m" {
-  for_each   = ["a", "b"]
-  source     = "./m"
-  inputs     = { image = stage.build.image, other = stage.t2.a }
-  depends_on = [stage.t3]
-}
-stage "module_output" {
-  use "x" { a = module.m["a"].url }
-}
-stage "module_other" {
-  use "x" { a = module.m["a"].plain }
-}
-stage "module_all" {
-  use "x" { a = [for m in module.m : m.url] }
-}
-stage "module_depends" {
-  use "x" {}
-  depends_on = [module.m["b"]]
-}
-`+func() string {
-		var b strings.Builder
-		for i := 1; i <= 11; i++ {
-			fmt.Fprintf(&b, "stage \"t%d\" {\n  use \"x\" {}\n}\n", i)
-		}
-		return b.String()
-	}(), "m/module.hcl", `
-variable "image" {}
-variable "other" {}
-stage "deploy" {
-  use "x" { image = var.image }
-}
-output "url" { value = "${stage.deploy.url}-${var.image}" }
-output "plain" { value = 1 }
-`)
-	s := newScope(t, p, scope.Options{})
-	tests := map[string][]string{
-		`stage.build`:                nil,
-		`stage.release["prod"]`:      {"stage.build"},
-		`stage.smoke["prod"]`:        {`stage.release["prod"]`},
-		`stage.smoke["staging"]`:     {`stage.release["staging"]`},
-		`stage.smoke_env["audit"]`:   {`stage.release["audit"]!`},
-		`stage.literal`:              {`stage.release["staging"]`},
-		`stage.computed`:             {`stage.release["prod"]`},
-		`stage.through_local`:        {`stage.release["prod"]`},
-		`stage.all`:                  {`stage.release["staging"]`, `stage.release["prod"]`, `stage.release["audit"]`},
-		`stage.unknown_key`:          {"stage.build", `stage.release["staging"]`, `stage.release["prod"]`, `stage.release["audit"]`},
-		`stage.bound_key`:            {`stage.release["staging"]`, `stage.release["prod"]`, `stage.release["audit"]`},
-		`stage.everywhere`:           {"stage.t1", "stage.t2", "stage.t3", "stage.t4", "stage.t5", "stage.t6", "stage.t7", "stage.t8", "stage.t9", "stage.t10", "stage.t11"},
-		`stage.dynamic`:              {"stage.t1", "stage.t2", "stage.t3"},
-		`stage.both`:                 {"stage.build", "stage.t1!"},
-		`module.m["a"].stage.deploy`: {"stage.build", "stage.t3!"},
-		`stage.module_output`:        {"stage.build", `module.m["a"].stage.deploy`},
-		`stage.module_other`:         nil,
-		`stage.module_all`:           {"stage.build", `module.m["a"].stage.deploy`, `module.m["b"].stage.deploy`},
-		`stage.module_depends`:       {`module.m["b"].stage.deploy!`},
-	}
-	for address, want := range tests {
-		wantDependencies(t, stage(t, s, address), want...)
-	}
-}
-
 // given is what stages gave.
+
 type given map[string]cty.Value
 
 func (g given) Outputs(a addr.Stage) cty.Value { return g[a.String()] }
@@ -515,7 +282,9 @@ output "url" {
 }
 
 // An expression asks only for the instances that it names: with many stages
+
 // anything else would be quadratic.
+
 func TestOnlyNamedInstancesAreAsked(t *testing.T) {
 	p := load(t, `
 stage "a" {
@@ -541,92 +310,6 @@ type askedFor struct{ addresses []string }
 func (a *askedFor) Outputs(s addr.Stage) cty.Value {
 	a.addresses = append(a.addresses, s.String())
 	return object("n", cty.NumberIntVal(1))
-}
-
-func TestSensitiveStays(t *testing.T) {
-	p := load(t, "pipeline.hcl", `
-pipeline "p" {}
-variable "token" {
-  type      = string
-  sensitive = true
-  default   = "hunter2"
-}
-locals { header = "Bearer ${var.token}" }
-stage "a" {
-  use "x" {}
-}
-module "m" {
-  source = "./m"
-  inputs = { a = var.token, b = "x" }
-}
-`, "m/module.hcl", `
-variable "a" {}
-variable "b" { sensitive = true }
-stage "s" {
-  use "x" {}
-}
-output "a" { value = upper(var.a) }
-output "b" { value = var.b }
-output "c" {
-  value     = "plain"
-  sensitive = true
-}
-output "d" { value = "plain" }
-`)
-	s := newScope(t, p, scope.Options{Outputs: given{"stage.a": object("key", lang.Sensitive(cty.StringVal("s")), "url", cty.StringVal("u"))}})
-	c := stage(t, s, "stage.a").Context()
-	for src, want := range map[string]bool{
-		"local.header": true, "jsonencode({ a = [var.token] })": true, `{ a = local.header }`: true,
-		"module.m.a": true, "module.m.b": true, "module.m.c": true, "module.m.d": false,
-		"stage.a.key": true, "stage.a.url": false, "stage.a": true, "sha256(stage.a.key)": true,
-		"nonsensitive(var.token)": false, "length(var.token) > 3 ? 1 : 2": true, `sensitive("x")`: true,
-		`{ for k in ["a"] : k => var.token }`: true, "try(var.token, 1)": true,
-	} {
-		if got := lang.IsSensitive(mustEvaluate(t, c, src)); got != want {
-			t.Errorf("%s: sensitive = %v, want %v", src, got, want)
-		}
-	}
-}
-
-func TestErrorsDoNotShowSecrets(t *testing.T) {
-	p := load(t, `
-variable "token" {
-  type      = string
-  sensitive = true
-  default   = "hunter2-and-more"
-}
-variable "map" {
-  type      = map(string)
-  sensitive = true
-  default   = { hunter2-and-more = "x" }
-}
-stage "a" {
-  use "x" {}
-}
-`)
-	s := newScope(t, p, scope.Options{})
-	c := stage(t, s, "stage.a").Context()
-	for _, src := range []string{
-		"parseint(var.token, 10)", "file(var.token)", "env(var.token)", "env(upper(var.token))", "jsondecode(var.token)", "regex(\"(\", var.token)", "regex(var.token, \"x\")",
-		"formatdate(var.token, var.token)", "timeadd(var.token, var.token)", "{ for k in [var.token, var.token] : k => 1 }", "var.map[\"y\"]",
-		"var.map.y", "tonumber(var.token)", "tonumber(lower(var.token))", "index([], var.token)", "base64decode(var.token)",
-		"try(parseint(var.token, 10), parseint(upper(var.token), 10))", "var.token + 1", "var.token ? 1 : 2", "[1][var.token]", "templatefile(var.token, {})",
-		"merge(var.token)", "lookup(var.map, var.token)", "[for k in var.token : k]", "substr(var.token, 0.5, 1)", "range(var.token)", "{ (var.map) = 1 }",
-		"format(var.token, 1)", "format(\"%d\", var.token)",
-	} {
-		v, diags := evaluate(t, c, src)
-		if !diags.HasErrors() {
-			t.Errorf("%s = %#v, want an error", src, v)
-		}
-		if all := strings.ToLower(text(diags, p)); strings.Contains(all, "hunter2") {
-			t.Errorf("%s shows the secret:\n%s", src, all)
-		}
-		for _, d := range diags {
-			if d.EvalContext != nil || d.Expression != nil {
-				t.Errorf("%s: the diagnostic carries values", src)
-			}
-		}
-	}
 }
 
 func TestFacts(t *testing.T) {
@@ -671,65 +354,7 @@ func TestCheckContexts(t *testing.T) {
 	}
 }
 
-func TestReferences(t *testing.T) {
-	p := load(t, "stage \"a\" {\n use \"x\" {}\n}\nstage \"b\" {\n use \"x\" {}\n}\n")
-	s := newScope(t, p, scope.Options{})
-	expr, _ := hclsyntax.ParseExpression([]byte("[stage.b.x, block.value]"), "t", hcl.InitialPos)
-	bound := block.WithNames(expr, map[string]cty.Value{"block": cty.DynamicVal})
-	deps, diags := stage(t, s, "stage.a").Context().References(bound)
-	if diags.HasErrors() || len(deps) != 1 || deps[0].Stage.Name != "b" || deps[0].Range.Filename != "t" {
-		t.Errorf("References = %v, %v", deps, diags)
-	}
-}
-
 // A chain of locals longer than any person writes ends in a diagnostic.
-func TestLongChains(t *testing.T) {
-	chain := func(n int) string {
-		var b strings.Builder
-		b.WriteString("locals {\n  l0 = 1\n")
-		for i := 1; i <= n; i++ {
-			fmt.Fprintf(&b, "  l%d = local.l%d\n", i, i-1)
-		}
-		fmt.Fprintf(&b, "}\nstage \"a\" {\n  use \"x\" { y = local.l%d }\n}\n", n)
-		return b.String()
-	}
-	p := load(t, chain(900))
-	s := newScope(t, p, scope.Options{})
-	wantValue(t, "the end of the chain", mustEvaluate(t, stage(t, s, "stage.a").Context(), "local.l900"), cty.NumberIntVal(1))
-
-	p = load(t, chain(5000))
-	s = newScope(t, p, scope.Options{})
-	st := stage(t, s, "stage.a")
-	if _, diags := evaluate(t, st.Context(), "local.l5000"); !diags.HasErrors() || diags[0].Summary != "References too long" {
-		t.Errorf("diagnostics: %v", diags)
-	}
-	if _, diags := st.Dependencies(); diags.HasErrors() {
-		t.Error(diags)
-	}
-}
-
-func TestCycleThroughManyNames(t *testing.T) {
-	p := load(t, `
-locals {
-  a = [local.b, local.c]
-  b = local.c
-  c = { x = local.d }
-  d = local.b
-  e = local.a
-}
-stage "a" {
-  use "x" { y = local.e }
-}
-`)
-	s := newScope(t, p, scope.Options{})
-	diags := s.Check()
-	if len(diags) != 1 || !strings.Contains(diags[0].Detail, "local.b → local.c → local.d → local.b") {
-		t.Errorf("diagnostics:\n%s", text(diags, p))
-	}
-	if _, diags := stage(t, s, "stage.a").Dependencies(); diags.HasErrors() {
-		t.Error(diags)
-	}
-}
 
 func TestConcurrentUse(t *testing.T) {
 	p := load(t, `
@@ -755,7 +380,9 @@ stage "t" {
 					if v, diags := evaluate(t, st.Context(), "[local.b, run.id]"); diags.HasErrors() || v.AsValueSlice()[0].AsString() != "X-h" {
 						t.Error(v, diags)
 					}
-					st.Dependencies()
+					if _, diags := st.Dependencies(); diags.HasErrors() {
+						t.Error(diags)
+					}
 				}
 			}
 		})
@@ -766,83 +393,3 @@ stage "t" {
 type constant struct{ v cty.Value }
 
 func (c constant) Outputs(addr.Stage) cty.Value { return c.v }
-
-func TestAutoFiles(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"b.auto.runnervars", "a.auto.runnervars.json", "c.runnervars", "auto.runnervars.txt"} {
-		write(t, dir, name, "{}")
-	}
-	files, err := scope.AutoFiles(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range files {
-		names = append(names, f.Name)
-	}
-	if diff := cmp.Diff([]string{"a.auto.runnervars.json", "b.auto.runnervars"}, names); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
-	if _, err := scope.AutoFiles(dir + "/nowhere"); err == nil {
-		t.Error("a missing directory is no error")
-	}
-}
-
-func write(t *testing.T, dir, name, content string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func FuzzEval(f *testing.F) {
-	for _, src := range []string{
-		"1 + 2", `"${var.a}"`, "[for k, s in stage.r : s.x if k != \"a\"]", `stage.r[each.key].x`, "try(git.commit, null)", "module.m.out",
-		`{ (var.a) = local.l }`, "env.settings.n", "stage.b[*].x", `templatefile("t", {})`, "local.l...", "sensitive(var.a) ? 1 : 2", "environment[each.key].name",
-		`<<E
-%{ for a in [1] }${a}%{ endfor }
-E
-`,
-	} {
-		f.Add(src)
-	}
-	p := load(f, "pipeline.hcl", `
-pipeline "p" {}
-environment "a" { settings = { n = 1 } }
-variable "a" { default = "a" }
-locals { l = [1, var.a] }
-stage "b" {
-  use "x" {}
-}
-stage "r" {
-  for_each = environment
-  use "x" {}
-}
-module "m" { source = "./m" }
-`, "m/module.hcl", "output \"out\" {\n value = 1\n}\n")
-	s := newScope(f, p, scope.Options{Outputs: constant{object("x", cty.UnknownVal(cty.String), "y", lang.Sensitive(cty.StringVal("s")))}})
-	st := stage(f, s, `stage.r["a"]`)
-	f.Fuzz(func(t *testing.T, src string) {
-		if scan.Template([]byte(`${`+src+`}`)) != nil {
-			return
-		}
-		expr, diags := hclsyntax.ParseExpression([]byte(src), "test", hcl.InitialPos)
-		if diags.HasErrors() {
-			return
-		}
-		v, diags := st.Context().Eval(expr)
-		if !diags.HasErrors() && v == cty.NilVal {
-			t.Error("no value and no error")
-		}
-		for _, d := range diags {
-			if d.Summary == "Evaluation failed" {
-				t.Error(d)
-			}
-		}
-		first, _ := st.Context().References(expr)
-		again, _ := st.Context().References(expr)
-		if diff := cmp.Diff(first, again); diff != "" {
-			t.Error(diff)
-		}
-	})
-}

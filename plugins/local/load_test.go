@@ -99,7 +99,7 @@ func (l *load) waitFor(t *testing.T, more int) {
 func TestSwitchesDropNothing(t *testing.T) {
 	d := deploy(t, func(s *Service) { s.Replicas = 2 })
 	d.first("v0")
-	l := startLoad(t, d.url(), 8)
+	l := startLoad(t, d.url(), 6)
 	began := time.Now()
 	const switches = 20
 	for i := 1; i <= switches; i++ {

@@ -12,6 +12,10 @@ import (
 // TestMain makes the test binary everything that the tests start: the service
 // that is deployed, and this program's own processes.
 func TestMain(m *testing.M) {
+	// The SDK starts this program once more to look after commands.
+	if os.Getenv("RUNNER_GUARD") != "" {
+		sdk.Serve(plugin())
+	}
 	if len(os.Args) > 1 {
 		if os.Args[1] == testServiceArg {
 			os.Exit(testService(os.Args[2:]))
@@ -19,18 +23,26 @@ func TestMain(m *testing.M) {
 		if os.Args[1] == testInstallerArg {
 			os.Exit(testInstaller(os.Args[2]))
 		}
+		if os.Args[1] == testPluginArg {
+			sdk.Serve(plugin())
+		}
 		if c, ok := commands()[os.Args[1]]; ok {
 			os.Exit(c.Run(os.Args[2:]))
 		}
 	}
-	if os.Getenv("RUNNER_PLUGIN_COOKIE") != "" || os.Getenv("RUNNER_GUARD") != "" {
-		sdk.Serve(plugin())
-	}
 	os.Exit(run(m))
 }
 
+// testRoot is the environment variable with the folder for services.
+const testRoot = "RUNNER_LOCAL_TEST_ROOT"
+
 // run gives all tests one folder for services and sees to it that they leave none.
 func run(m *testing.M) int {
+	// A plugin that a suite starts works in the folder of the suite.
+	if root := os.Getenv(testRoot); root != "" {
+		os.Setenv("RUNNER_LOCAL_DIR", root)
+		return m.Run()
+	}
 	root, err := os.MkdirTemp("", "runner-local-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

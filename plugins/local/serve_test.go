@@ -18,6 +18,9 @@ import (
 	"github.com/runner-pipelines/runner/sdk/value"
 )
 
+// testPluginArg makes the test binary this plugin as it is.
+const testPluginArg = "test-plugin"
+
 // startPlugin runs this plugin as the runner does: as another process, with an
 // environment of its own.
 func startPlugin(t *testing.T, env ...string) *host.Process {
@@ -27,7 +30,7 @@ func startPlugin(t *testing.T, env ...string) *host.Process {
 		t.Fatal(err)
 	}
 	p, err := host.Start(t.Context(), host.Config{
-		Name: "local", Command: []string{os.Args[0]}, Certificate: cert, Log: slog.New(slog.DiscardHandler),
+		Name: "local", Command: []string{os.Args[0], testPluginArg}, Certificate: cert, Log: slog.New(slog.DiscardHandler),
 		Env: append(env, "PATH="+os.Getenv("PATH"), "GORACE="+os.Getenv("GORACE"), "RUNNER_LOCAL_DIR="+os.Getenv("RUNNER_LOCAL_DIR")),
 	})
 	if err != nil {

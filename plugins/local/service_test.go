@@ -23,14 +23,14 @@ var serial atomic.Int64
 // deployment drives one local_service as the host would, a fresh component for
 // every call.
 type deployment struct {
-	t    *testing.T
+	t    testing.TB
 	call call.Call
-	// Make changes the component of a release; may be nil.
+	// make changes the component of a release; may be nil.
 	make func(*Service)
 	dir  service.Dir
 }
 
-func deploy(t *testing.T, change func(*Service)) *deployment {
+func deploy(t testing.TB, change func(*Service)) *deployment {
 	t.Helper()
 	d := &deployment{t: t, make: change, call: call.Call{
 		Key: "k", Run: "r", Pipeline: "test", Node: fmt.Sprintf("stage.s%d", serial.Add(1)), Target: "main", Attempt: 1,
@@ -157,7 +157,7 @@ func (d *deployment) url() string {
 	return describe(d.state()).Address
 }
 
-func get(t *testing.T, url string) (int, string) {
+func get(t testing.TB, url string) (int, string) {
 	t.Helper()
 	res, err := http.Get(url)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,6 +209,49 @@ func TestEverythingKilled(t *testing.T) {
 		_, body := get(t, d.url())
 		return body == "v1"
 	})
+}
+
+// TestReplicaThatWasNotWrittenDown: a keeper that dies between starting a
+// replica and writing it down leaves no stray behind.
+func TestReplicaThatWasNotWrittenDown(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the environment of other processes cannot be read on", runtime.GOOS)
+	}
+	for _, how := range []string{"adopted", "stopped"} {
+		t.Run(how, func(t *testing.T) {
+			d := deploy(t, nil)
+			d.first("v1")
+			s := d.state()
+			for _, id := range []proc.ID{s.Keeper, s.Front} {
+				if err := syscall.Kill(id.PID, syscall.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kill(t, s.Front)
+			kill(t, s.Keeper)
+			started := replicas(s)["v1/0"]
+			s.Releases[0].Replicas[0].Proc, s.Releases[0].Replicas[0].Ready = proc.ID{}, false
+			if err := d.dir.Save(s); err != nil {
+				t.Fatal(err)
+			}
+			if how == "stopped" {
+				if err := control.NewClient(d.dir).Stop(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if started.Alive() {
+					t.Error("the replica is still there")
+				}
+				return
+			}
+			d.setWeight("v1", 100)
+			if now := replicas(d.state())["v1/0"]; now != started {
+				t.Errorf("the replica is %v, it was %v", now, started)
+			}
+			if _, body := get(t, d.url()); body != "v1" {
+				t.Errorf("the public gets %q", body)
+			}
+		})
+	}
 }
 
 // TestTerminated is what happens when the machine is shut down in an orderly way.

@@ -95,6 +95,12 @@ func TestVerdicts(t *testing.T) {
 			harm:    analysis.Verdict{Value: strategy.Pass, N: 210, Why: "errors is 0% (0 of 210), within its limit of 1%."},
 			step:    analysis.Verdict{Value: strategy.Inconclusive, N: 10, Why: "errors has 10 observations since the step began, 50 are needed."},
 		},
+		"a step that is told twice goes on": {
+			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
+			looks:   []any{0, minute(0, "errors", "main", counter(200, 0)), 0},
+			harm:    analysis.Verdict{Value: strategy.Pass, N: 200, Why: "errors is 0% (0 of 200), within its limit of 1%."},
+			step:    analysis.Verdict{Value: strategy.Pass, N: 200, Why: "errors is 0% (0 of 200), within its limit of 1%."},
+		},
 		"a look that began before the step is not of the step": {
 			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
 			looks:   []any{1, minute(0, "errors", "main", counter(200, 0))},

@@ -56,7 +56,8 @@ func (s *State) Observe(l Look) {
 }
 
 // StepBegan starts the evidence of a new step. Looks whose window began before
-// count for the whole rollout only.
+// count for the whole rollout only. Told again of the step that it knows, it
+// keeps what was seen since.
 func (s *State) StepBegan(at time.Time) {
 	if at.Equal(s.stepAt) {
 		return

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(envRole) {
 	case "plugin":
 		fake.Main()
+	case "liar":
+		serveLiar()
 	case "host":
 		hostThatIsKilled()
 	}

@@ -60,15 +60,16 @@ func scan(r *bufio.Reader, f func(line []byte, cut bool)) {
 // but write costs its host neither memory nor disk.
 type lines struct {
 	to      *slog.Logger
+	now     func() time.Time
 	second  int64
 	count   int
 	dropped int
 }
 
-func newLines(to *slog.Logger) *lines { return &lines{to: to} }
+func newLines(to *slog.Logger) *lines { return &lines{to: to, now: time.Now} }
 
 func (l *lines) admit() bool {
-	if now := time.Now().Unix(); now != l.second {
+	if now := l.now().Unix(); now != l.second {
 		l.flush()
 		l.second, l.count = now, 0
 	}

@@ -41,13 +41,16 @@ func Decode(v value.Value, into any) diag.List {
 }
 
 // DropUnknown leaves out the diagnostics that speak of a place that is not
-// known yet, or of a part of one.
+// known yet, of a part of one, or of an attribute that holds one: what looks
+// wrong about it may only be missing.
 func DropUnknown(diags diag.List, unknown []value.Path) diag.List {
 	if len(unknown) == 0 {
 		return diags
 	}
 	return slices.DeleteFunc(slices.Clone(diags), func(g diag.Diagnostic) bool {
-		return slices.ContainsFunc(unknown, func(u value.Path) bool { return g.Path.HasPrefix(u) })
+		return slices.ContainsFunc(unknown, func(u value.Path) bool {
+			return g.Path.HasPrefix(u) || len(g.Path) > 0 && u.HasPrefix(g.Path)
+		})
 	})
 }
 

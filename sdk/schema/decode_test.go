@@ -160,8 +160,8 @@ func TestDecodeZeroesWhatIsUnknown(t *testing.T) {
 }
 
 func TestDropUnknown(t *testing.T) {
-	diags := diag.List{{Path: value.Names("a")}, {Path: value.Names("b")}, {Path: value.Names("b", "c")}, {}}
-	got := schema.DropUnknown(diags, []value.Path{value.Names("b")})
+	diags := diag.List{{Path: value.Names("a")}, {Path: value.Names("b")}, {Path: value.Names("b", "c")}, {Path: value.Names("d")}, {}}
+	got := schema.DropUnknown(diags, []value.Path{value.Names("b"), value.Names("d").With(value.Index(0))})
 	if d := cmp.Diff(diag.List{{Path: value.Names("a")}, {}}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

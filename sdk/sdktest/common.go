@@ -41,7 +41,7 @@ func CheckCommon(t T, s Subject, kind schema.Kind) {
 		}
 	})
 	t.Run("AValidConfigurationIsAccepted", func(t T) {
-		p := s.Start(t, kind)
+		p := s.Use(t, kind)
 		for i, c := range s.All() {
 			diags, err := p.Validate(t.Context(), kind, p.Component.Name, p.Value(t, c))
 			if err == nil {
@@ -56,7 +56,7 @@ func CheckCommon(t T, s Subject, kind schema.Kind) {
 		if len(s.Invalid) == 0 {
 			t.Skipf("no invalid configuration is given")
 		}
-		p := s.Start(t, kind)
+		p := s.Use(t, kind)
 		for i, in := range s.Invalid {
 			v, _ := p.Component.Config.Complete(in.Config.value(t))
 			diags, err := p.Validate(t.Context(), kind, p.Component.Name, v)
@@ -76,7 +76,7 @@ func CheckCommon(t T, s Subject, kind schema.Kind) {
 		}
 	})
 	t.Run("WhatIsUnknownIsNotBlamed", func(t T) {
-		p := s.Start(t, kind)
+		p := s.Use(t, kind)
 		for i, c := range s.All() {
 			for _, hidden := range unknowns(p.Component.Config) {
 				v := p.Value(t, c)

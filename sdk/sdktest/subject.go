@@ -51,6 +51,37 @@ type Subject struct {
 	Valid []Config
 	// Invalid configurations must be refused.
 	Invalid []Invalid
+
+	shared *shared
+}
+
+// shared is the process that the checks of one suite use in turn.
+type shared struct {
+	outer T
+	p     *Started
+}
+
+// Share lets Use give the same process to all checks inside t.
+func (s Subject) Share(t T) Subject {
+	s.shared = &shared{outer: t}
+	return s
+}
+
+// Use is Start, or what an earlier check has started, if it still lives.
+func (s Subject) Use(t T, kind schema.Kind) *Started {
+	t.Helper()
+	if s.shared == nil {
+		return s.Start(t, kind)
+	}
+	if s.shared.p != nil {
+		select {
+		case <-s.shared.p.Done():
+		default:
+			return s.shared.p
+		}
+	}
+	s.shared.p = s.start(t, s.shared.outer, kind)
+	return s.shared.p
 }
 
 // envServe tells a test binary to be the plugin of the test that it names.
@@ -119,6 +150,12 @@ func (o *output) String() string {
 // Start starts and configures the plugin, and stops it when the check ends.
 func (s Subject) Start(t T, kind schema.Kind) *Started {
 	t.Helper()
+	return s.start(t, t, kind)
+}
+
+// start stops the plugin when owner ends.
+func (s Subject) start(t, owner T, kind schema.Kind) *Started {
+	t.Helper()
 	if len(s.Command) == 0 {
 		t.Fatalf("the subject has no command")
 	}
@@ -134,7 +171,7 @@ func (s Subject) Start(t T, kind schema.Kind) *Started {
 	if err != nil {
 		t.Fatalf("the plugin does not start: %v", err)
 	}
-	t.Cleanup(func() { p.Stop(2 * time.Second) })
+	owner.Cleanup(func() { p.Stop(500 * time.Millisecond) })
 	started := &Started{Process: p, log: log}
 	if started.Description, err = p.Describe(t.Context()); err != nil {
 		t.Fatalf("describe: %v", err)

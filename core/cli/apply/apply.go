@@ -70,11 +70,9 @@ leave a run that runner resume goes on with.`,
 }
 
 func run(ctx context.Context, opts *Options) error {
-	w, diags := workspace.Open(opts.Env)
-	if opts.PlanFile == "" || w.Dir == "" {
-		if err := w.Show(opts.Env.Stderr, diags); err != nil {
-			return err
-		}
+	w, err := open(ctx, opts)
+	if err != nil {
+		return err
 	}
 	if err := w.OpenState(ctx); err != nil {
 		return err
@@ -105,6 +103,15 @@ func run(ctx context.Context, opts *Options) error {
 	return drive.Run(ctx, w, v, made.Plan, made.Program, made.Pool, name, drive.Options{
 		Parallelism: opts.Parallelism, LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir,
 	})
+}
+
+// open opens the pipeline; a kept plan brings its own files, so that those in
+// the folder need not be right.
+func open(ctx context.Context, opts *Options) (*workspace.Workspace, error) {
+	if opts.PlanFile != "" {
+		return workspace.OpenRuns(ctx, opts.Env)
+	}
+	return workspace.Ready(opts.Env, opts.Planning.Vars, opts.Planning.Files)
 }
 
 func viewOf(opts *Options) view.View {

@@ -50,8 +50,8 @@ nothing. With -out the plan is kept; runner apply FILE then does exactly that, o
 }
 
 func run(ctx context.Context, opts *Options) error {
-	w, diags := workspace.Open(opts.Env)
-	if err := w.Show(opts.Env.Stderr, diags); err != nil {
+	w, err := workspace.Ready(opts.Env, opts.Planning.Vars, opts.Planning.Files)
+	if err != nil {
 		return err
 	}
 	if err := w.OpenState(ctx); err != nil {

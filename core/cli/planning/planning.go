@@ -51,7 +51,7 @@ func Make(ctx context.Context, w *workspace.Workspace, opts Options, alive *lock
 	}
 	pool := w.Pool(opts.PluginDir, w.Lock, alive)
 	p, prog, diags := plan.Make(ctx, plan.Options{
-		Pipeline: w.Pipeline, Values: values, World: w.World(), Catalog: w.Catalog, Plugins: pool, Key: w.Key,
+		Pipeline: w.Pipeline, Values: values, World: w.World(), Catalog: w.Catalog, Plugins: pool, Key: w.Key, Redactor: w.Redactor,
 		Lock: w.Lock.Bytes(), Lineage: lineage, Runner: w.Env.Version, Now: time.Now(), Artifacts: w.ArtifactDir(),
 	})
 	if err := w.Show(w.Env.Stderr, diags); err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/diagnostics"
-	"github.com/runner-pipelines/runner/core/program"
 )
 
 // Options of the command.
@@ -49,9 +48,7 @@ count as unknown.`,
 
 func run(_ context.Context, opts *Options) error {
 	w, diags := workspace.Open(opts.Env)
-	if !diags.HasErrors() {
-		diags = append(diags, check(w, opts)...)
-	}
+	diags = append(diags, w.Check(opts.Vars, opts.Files)...)
 	if opts.JSON {
 		return writeJSON(opts, w, diags)
 	}
@@ -60,18 +57,6 @@ func run(_ context.Context, opts *Options) error {
 	}
 	_, err := fmt.Fprintln(opts.Env.Stdout, "The pipeline is valid.")
 	return err
-}
-
-func check(w *workspace.Workspace, opts *Options) hcl.Diagnostics {
-	if diags := w.Initialised(); diags.HasErrors() {
-		return diags
-	}
-	values, err := w.Values(opts.Vars, opts.Files)
-	if err != nil {
-		return hcl.Diagnostics{diagnostics.Error(hcl.Range{}, "Variable file cannot be read", "%s.", err)}
-	}
-	_, diags := program.New(w.Pipeline, program.Options{Catalog: w.Catalog, Values: values, World: w.World(), AllowMissing: true})
-	return diags
 }
 
 func writeJSON(opts *Options, w *workspace.Workspace, diags hcl.Diagnostics) error {

@@ -217,6 +217,9 @@ func at2(address string) string {
 func (h *Human) rollout(at kernel.Time, fact kernel.Fact) {
 	switch f := fact.(type) {
 	case kernel.NodePlanned:
+		if f.Moved != "" {
+			h.say(at, f.Node, "planned again: %s", f.Moved)
+		}
 		for _, t := range f.Targets {
 			switch {
 			case t.Stable == "":
@@ -326,7 +329,11 @@ func WriteNode(out io.Writer, n kernel.NodeView) {
 	}
 	if r := n.Rollout; r != nil && n.Outcome == "" {
 		for _, t := range r.Targets {
-			_, _ = fmt.Fprintf(out, "      %s: %s with %s, %s with %s\n", t.Name, t.Weight, t.Candidate, target.Full-t.Weight, orNone(t.Stable))
+			rest := ""
+			if t.Stable != "" {
+				rest = fmt.Sprintf(", %s with %s", target.Full-t.Weight, t.Stable)
+			}
+			_, _ = fmt.Fprintf(out, "      %s: %s of the traffic with %s%s\n", t.Name, t.Weight, t.Candidate, rest)
 		}
 	}
 }
@@ -336,13 +343,6 @@ func from(g kernel.GateView) string {
 		return ""
 	}
 	return fmt.Sprintf(" from %v", g.From)
-}
-
-func orNone(release string) string {
-	if release == "" {
-		return "no earlier release"
-	}
-	return release
 }
 
 // Span writes a duration as people read it.

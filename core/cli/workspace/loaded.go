@@ -22,7 +22,7 @@ func (w *Workspace) Loaded(p *plan.Plan, pluginDir string, vars, files []string,
 		return nil, nil, err
 	}
 	prog, diags := p.Load(plan.LoadOptions{
-		Dir: w.Dir, Key: w.Key, Values: values,
+		Dir: w.Dir, Key: w.Key, Redactor: w.Redactor, Values: values,
 		Catalog: func(required map[string]string) *catalog.Catalog { return catalog.New(w.SchemaDir(), locked, required) },
 	})
 	if prog != nil {

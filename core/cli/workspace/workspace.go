@@ -22,6 +22,7 @@ import (
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
 	"github.com/runner-pipelines/runner/core/pluginhost/discover"
+	"github.com/runner-pipelines/runner/core/program"
 	"github.com/runner-pipelines/runner/core/redact"
 	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/scope"
@@ -51,6 +52,35 @@ type Workspace struct {
 	Runs  *runs.Index
 }
 
+// Check finds the mistakes that only evaluation shows, beside those that Open
+// found. It starts no plugin.
+func (w *Workspace) Check(vars, files []string) hcl.Diagnostics {
+	if w.Pipeline.Incomplete || w.Catalog == nil {
+		return nil
+	}
+	if diags := w.Initialised(); diags.HasErrors() {
+		return diags
+	}
+	values, err := w.Values(vars, files)
+	if err != nil {
+		return hcl.Diagnostics{diagnostics.Error(hcl.Range{}, "Variable file cannot be read", "%s.", err)}
+	}
+	_, diags := program.New(w.Pipeline, program.Options{
+		Catalog: w.Catalog, Values: values, World: w.World(), Redactor: w.Redactor, AllowMissing: true,
+	})
+	return diags
+}
+
+// Ready opens the pipeline for a command that carries it out: with any mistake
+// all of them are shown, and the error ends the command.
+func Ready(env *command.Env, vars, files []string) (*Workspace, error) {
+	w, diags := Open(env)
+	if diags.HasErrors() {
+		diags = append(diags, w.Check(vars, files)...)
+	}
+	return w, w.Show(env.Stderr, diags)
+}
+
 // Open reads the pipeline and its lock file.
 func Open(env *command.Env) (*Workspace, hcl.Diagnostics) {
 	p, diags := config.Load(env.Dir, config.Options{Version: env.Version})
@@ -59,7 +89,7 @@ func Open(env *command.Env) (*Workspace, hcl.Diagnostics) {
 	if d := env.Getenv(DataDirEnv); d != "" {
 		w.Data = absolute(env.Dir, d)
 	}
-	if diags.HasErrors() {
+	if p.Incomplete || w.Dir == "" {
 		return w, diags
 	}
 	set, more := discover.LoadSettings(env.LookupEnv)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
@@ -28,13 +29,23 @@ func run(ctx context.Context) int {
 	flag.StringVar(&show.Pipeline, "pipeline", "", "pipeline file to play (default: examples/pipeline.hcl beside the folder of the programs)")
 	flag.IntVar(&show.Rate, "rate", 300, "requests a second")
 	flag.BoolVar(&show.Keep, "keep", false, "leave the shop running and the working directory in place")
+	load := flag.String("load", "", "only send requests to the shop at this `address`, until interrupted")
 	flag.Parse()
+	if *load != "" {
+		customers := StartLoad(strings.TrimSuffix(*load, "/"), show.Rate)
+		<-ctx.Done()
+		PrintAnswers(os.Stdout, customers.Stop())
+		return 0
+	}
 	if show.Pipeline == "" {
 		show.Pipeline = filepath.Join(filepath.Dir(show.Bin), "examples", "pipeline.hcl")
 	}
 	report, err := show.Play(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
+		if ctx.Err() != nil {
+			return 130
+		}
 		return 1
 	}
 	report.Print(os.Stdout)

@@ -15,12 +15,12 @@ func TestRealDemo(t *testing.T) {
 	}
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	show := Show{Bin: bin, Pipeline: "../../pipeline.hcl", Rate: 300, Out: testWriter{t}}
+	show := Show{Bin: bin, Pipeline: "../../pipeline.hcl", Rate: 300, Out: t.Output()}
 	report, err := show.Play(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	report.Print(testWriter{t})
+	report.Print(t.Output())
 	for _, b := range report.Broken() {
 		t.Error(b)
 	}
@@ -28,11 +28,4 @@ func TestRealDemo(t *testing.T) {
 		t.Errorf("left behind: %v (%v)", left, err)
 	}
 	t.Logf("from the verdict to 0%%: %s", report.Back.Round(time.Millisecond))
-}
-
-type testWriter struct{ t *testing.T }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Logf("%s", b)
-	return len(b), nil
 }

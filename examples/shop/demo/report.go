@@ -70,13 +70,13 @@ func (r *Report) Broken() (broken []string) {
 	return broken
 }
 
-// Print writes the tables.
-func (r *Report) Print(out io.Writer) {
+// PrintAnswers writes who answered how many requests.
+func PrintAnswers(out io.Writer, all map[string]*Answers) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out)
 	fmt.Fprintln(w, "release \trequests\tfailed by itself\tfailed by a switch\tp50\tp99\t")
-	for _, release := range slices.Sorted(maps.Keys(r.Answers)) {
-		a, name := r.Answers[release], release
+	for _, release := range slices.Sorted(maps.Keys(all)) {
+		a, name := all[release], release
 		if release == Nobody {
 			name = "(nobody)"
 		}
@@ -84,9 +84,13 @@ func (r *Report) Print(out io.Writer) {
 			a.Latencies.P50.Round(10*time.Microsecond), a.Latencies.P99.Round(10*time.Microsecond))
 	}
 	w.Flush()
+}
 
+// Print writes the tables.
+func (r *Report) Print(out io.Writer) {
+	PrintAnswers(out, r.Answers)
 	lost, _ := r.Lost()
-	w = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nrequests failed because of a switch\t%d\n", lost)
 	fmt.Fprintf(w, "time from the verdict on %s to 0%%\t%s\n", bad, r.Back.Round(time.Millisecond))
 	fmt.Fprintf(w, "the whole demo\t%s\n", r.Took.Round(time.Second))

@@ -42,21 +42,21 @@ func (s *Show) Play(ctx context.Context) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, stage.clear(s.Keep)) }()
 
-	s.say("The shop will be at %s.", stage.address)
+	s.say("The shop will be at %s.\n\n$ runner init", stage.address)
 	if err := stage.runner.Init(ctx); err != nil {
 		return nil, err
 	}
-	s.say("\n%s is the first release: it goes straight to 100%%.", good1)
+	s.say("\n%s is the first release. It goes straight to 100%%.", good1)
 	if _, err := s.deploy(ctx, stage, good1, "0", Promoted); err != nil {
 		return nil, err
 	}
 
-	s.say("\nCustomers come, %d requests a second. They stay until the end.", s.Rate)
+	s.say("\nNow customers come, %d requests a second, and stay until the end.", s.Rate)
 	load := StartLoad(stage.address, s.Rate)
 	defer load.Stop()
 
 	report := &Report{}
-	s.say("\n%s follows by canary.", good2)
+	s.say("%s follows by canary.", good2)
 	steps, err := s.deploy(ctx, stage, good2, "0", Promoted)
 	if err != nil {
 		return nil, err
@@ -89,6 +89,7 @@ type progress struct {
 }
 
 func (s *Show) deploy(ctx context.Context, st *stage, version, failRate string, want Outcome) (*progress, error) {
+	s.say("\n$ runner apply -var version=%s -var fail_rate=%s", version, failRate)
 	p := &progress{}
 	got, err := st.runner.Apply(ctx, map[string]string{
 		"shop": st.shop, "port": st.port, "version": version, "fail_rate": failRate,
@@ -133,15 +134,15 @@ func (s *Show) next(st *stage) []string {
 			"docs/writing-a-pipeline.md tells what else a pipeline can say",
 		}
 	}
-	program := filepath.Join(s.Bin, "runner")
+	runner, local := st.runner.Program, st.local.Program
 	return []string{
 		"cd " + st.dir,
 		"export " + servicesVar + "=" + st.services,
-		program + " history",
-		program + " apply -var shop=" + st.shop + " -var port=" + st.port + " -var version=v4",
-		filepath.Join(s.Bin, "runner-plugin-local") + " ls",
-		"curl " + st.address,
-		filepath.Join(s.Bin, "runner-plugin-local") + " stop -all && rm -r " + filepath.Dir(st.dir) + "     # clears it all away",
+		runner + " history",
+		filepath.Join(s.Bin, "demo"+exe) + " -load " + st.address + " &        # without customers there is no evidence",
+		runner + " apply -var shop=" + st.shop + " -var port=" + st.port + " -var version=v4",
+		local + " ls",
+		local + " stop -all && rm -r " + filepath.Dir(st.dir) + "     # clears it all away",
 	}
 }
 

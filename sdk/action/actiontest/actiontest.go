@@ -59,6 +59,7 @@ const stopTime = 5 * time.Second
 
 // Check is Run for any program: Subject.Command must be given.
 func Check(t sdktest.T, s Suite) {
+	s.Subject = s.Share(t)
 	sdktest.CheckCommon(t, s.Subject, schema.KindAction)
 	t.Run("ARunGivesWhatWasDeclared", s.runs)
 	t.Run("ARunTwiceLeavesWhatOnceWould", s.runsTwice)
@@ -82,7 +83,7 @@ type under struct {
 
 func (s *Suite) start(t sdktest.T) *under {
 	t.Helper()
-	return &under{Started: s.Start(t, schema.KindAction), t: t, s: s}
+	return &under{Started: s.Use(t, schema.KindAction), t: t, s: s}
 }
 
 // need skips the check when the action does not offer the operation.
@@ -387,7 +388,7 @@ func (s *Suite) reconcilesDone(t sdktest.T) {
 		t.Fatalf("run: %v", err)
 	}
 	// Another process is asked, as it is after a crash.
-	again := s.start(t)
+	again := &under{Started: s.Start(t, schema.KindAction), t: t, s: s}
 	before := u.world()
 	r, err := again.Reconcile(t.Context(), c, schema.KindAction, u.Component.Name, "run", cfg, handles.last)
 	if err != nil {

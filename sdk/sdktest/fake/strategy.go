@@ -18,8 +18,12 @@ type Strategy struct {
 	Bake     time.Duration `hcl:"bake,optional" doc:"how long to wait at each step"`
 	Approval string        `hcl:"approval,optional" doc:"approval to wait for before the first step"`
 
-	Misbehave string `hcl:"misbehave,optional" doc:"impure, hang, crash, panic, error, lower, fine, forever, idle, memory, stranger, deaf, early, eager: weight before it is installed"`
+	Misbehave string `hcl:"misbehave,optional" doc:"hang, crash, panic, error; deaf to harm; eager: weight before the verification; impure; lower a weight; finer than possible; forever waiting; idle; too much memory; name a stranger; retire with weight; enter a step again; finish early; misled: wait for an approval nobody offers; pushy: take a refusal for an approval"`
 	After     int    `hcl:"after,optional" doc:"steps entered before it misbehaves"`
+}
+
+var misbehaviours = []string{
+	"hang", "crash", "panic", "error", "deaf", "eager", "impure", "lower", "fine", "forever", "idle", "memory", "stranger", "retire", "again", "early", "misled", "pushy",
 }
 
 // Validate checks the steps.
@@ -35,7 +39,7 @@ func (s *Strategy) Validate() error {
 			return diag.AtAttr("steps", "Invalid steps", errors.New("they must ascend"))
 		}
 	}
-	return oneOf("misbehave", s.Misbehave, "impure", "hang", "crash", "panic", "error", "lower", "fine", "forever", "idle", "memory", "stranger", "deaf", "early", "eager")
+	return oneOf("misbehave", s.Misbehave, misbehaviours...)
 }
 
 // Needs weights where there are steps between 0 and 100.
@@ -118,11 +122,9 @@ func weights(in strategy.Snapshot, w target.Weight) []strategy.Change {
 	return out
 }
 
+// misbehave breaks one rule and respects the others where it can.
 func (s *Strategy) misbehave(in strategy.Snapshot) (strategy.Decision, error, bool) {
-	d := s.decide(in)
 	switch s.Misbehave {
-	case "impure":
-		d.Why = time.Now().String()
 	case "hang":
 		select {}
 	case "crash":
@@ -130,13 +132,35 @@ func (s *Strategy) misbehave(in strategy.Snapshot) (strategy.Decision, error, bo
 	case "panic":
 		panic("I was asked to panic")
 	case "error":
-		return d, errors.New("I was asked for an error"), true
+		return strategy.Decision{}, errors.New("I was asked for an error"), true
+	case "deaf":
+		in.Harm = strategy.Verdict{}
+	case "eager":
+		for i := range in.Targets {
+			in.Targets[i].Verified = true
+		}
+	case "pushy":
+		for i := range in.Approvals {
+			if in.Approvals[i].Value == strategy.No {
+				in.Approvals[i].Value = strategy.Yes
+			}
+		}
+	}
+	d := s.decide(in)
+	if d.Abort != "" {
+		return d, nil, true
+	}
+	switch s.Misbehave {
+	case "impure":
+		d.Why = time.Now().String()
 	case "lower":
 		if len(in.Steps) > 0 {
-			d = strategy.Decision{Changes: weights(in, in.Targets[0].Observed/2), Wait: strategy.Wait{Ready: true}}
+			d = strategy.Decision{Changes: weights(in, 0), Wait: strategy.Wait{Ready: true}}
 		}
 	case "fine":
-		d.Changes = weights(in, 1)
+		for i := range d.Changes {
+			d.Changes[i].Weight++
+		}
 	case "forever":
 		d = strategy.Decision{Wait: strategy.Wait{Until: in.Now.Add(time.Minute)}}
 	case "idle":
@@ -145,13 +169,22 @@ func (s *Strategy) misbehave(in strategy.Snapshot) (strategy.Decision, error, bo
 		d.Memory = make([]byte, strategy.MaxMemory+1)
 	case "stranger":
 		d.Changes = append(d.Changes, strategy.Change{Target: "nobody", Kind: strategy.Install})
-	case "deaf":
-		in.Harm = strategy.Verdict{}
-		d = s.decide(in)
+	case "retire":
+		for _, t := range in.Targets {
+			if t.Observed > 0 {
+				d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.Retire})
+			}
+		}
+	case "again":
+		if len(in.Steps) > 1 && !d.Finish {
+			d.StepID = in.Steps[0].ID
+		}
 	case "early":
 		d = strategy.Decision{Finish: true}
-	case "eager":
-		d = strategy.Decision{Changes: weights(in, target.Full), Wait: strategy.Wait{Ready: true}}
+	case "misled":
+		if !d.Finish {
+			d.Wait.Approval = "nobody"
+		}
 	}
 	return d, nil, true
 }

@@ -139,8 +139,8 @@ func (t *Target) SetWeight(ctx context.Context, req *target.WeightRequest) error
 		if req.Weight == 0 {
 			delete(want, req.Release)
 		}
-		if rest := target.Full - req.Weight; rest > 0 && s.Stable != "" && s.Stable != req.Release {
-			want[s.Stable] = rest
+		if rest := target.Full - req.Weight; rest > 0 && s.other(req.Release) != "" {
+			want[s.other(req.Release)] = rest
 		}
 		if fmt.Sprint(want) != fmt.Sprint(s.Weights) {
 			s.Weights = want
@@ -206,6 +206,20 @@ func refuse(summary, format string, args ...any) error {
 
 func (s *State) find(id string) int {
 	return slices.IndexFunc(s.Releases, func(r target.Release) bool { return r.ID == id })
+}
+
+// other is who has the rest of the traffic: the stable release, or the one
+// beside it.
+func (s *State) other(id string) string {
+	if id != s.Stable {
+		return s.Stable
+	}
+	for _, r := range s.Releases {
+		if r.ID != id {
+			return r.ID
+		}
+	}
+	return ""
 }
 
 // oneAtATime keeps operations of this process apart.

@@ -113,7 +113,7 @@ func (c *Client) sweep(ctx context.Context) error {
 	proc.Stop(state.Front, 0)
 	for _, r := range state.Releases {
 		for _, replica := range r.Replicas {
-			proc.Stop(replica.Proc, r.Spec.Grace)
+			proc.Stop(replica.Process(), r.Spec.Grace)
 		}
 	}
 	return c.dir.Remove()
@@ -204,7 +204,8 @@ func (c *Client) keeper(ctx context.Context) (*service.State, error) {
 		}
 		healing := state != nil && state.Front.Alive() && time.Now().Before(heal)
 		if ended == nil && !healing {
-			if ended, err = c.start(); err != nil {
+			// Without a folder, somebody is just removing the service.
+			if ended, err = c.start(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("the keeper of service %s cannot be started: %w", c.dir.Name(), err)
 			}
 		}
@@ -236,7 +237,7 @@ func (c *Client) start() (<-chan error, error) {
 	defer log.Close()
 	cmd := proc.Self("proxy", "-state", string(c.dir))
 	cmd.Stderr = log
-	cmd.Dir = string(c.dir)
+	cmd.Dir = "/"
 	cmd.Env = keeperEnv()
 	if err := proc.StartDetached(cmd); err != nil {
 		return nil, err

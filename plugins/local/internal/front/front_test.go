@@ -3,196 +3,25 @@
 package front
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/runner-pipelines/runner/plugins/local/internal/link"
-	"github.com/runner-pipelines/runner/plugins/local/internal/measure"
 	"github.com/runner-pipelines/runner/sdk/target"
 )
-
-// lead is the keeper's side of a front under test.
-type lead struct {
-	t       *testing.T
-	conn    *link.Conn
-	reports chan link.Report
-	version int64
-	sockets map[string]net.Listener
-	sent    map[string]bool
-	ended   chan error
-}
-
-func newLead(t *testing.T) *lead {
-	t.Helper()
-	conn, file, err := link.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := link.FromFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &lead{t: t, conn: conn, reports: make(chan link.Report, 100), sockets: map[string]net.Listener{}, sent: map[string]bool{}, ended: make(chan error, 1)}
-	f := New(slog.New(slog.DiscardHandler))
-	go func() { l.ended <- f.Serve(theirs) }()
-	go func() {
-		defer close(l.reports)
-		for {
-			var r link.Report
-			if _, err := conn.Receive(&r); err != nil {
-				return
-			}
-			l.reports <- r
-		}
-	}()
-	if r := l.next(); r.Hello == nil {
-		t.Fatalf("the first report is %+v", r)
-	}
-	t.Cleanup(func() {
-		conn.Close()
-		for _, s := range l.sockets {
-			s.Close()
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		f.Shutdown(ctx)
-	})
-	return l
-}
-
-func (l *lead) next() link.Report {
-	l.t.Helper()
-	select {
-	case r, ok := <-l.reports:
-		if !ok {
-			l.t.Fatal("the front has ended")
-		}
-		return r
-	case <-time.After(20 * time.Second):
-		l.t.Fatal("no report within 20 s")
-		panic("unreachable")
-	}
-}
-
-// route has the front obey the routes, with a socket for the public, the
-// metrics and each release. It returns what else was reported meanwhile.
-func (l *lead) route(routes ...link.Route) (idle []string) {
-	l.t.Helper()
-	l.version++
-	t := &link.Table{Version: l.version, Service: "test", Routes: routes, Sockets: []string{link.PublicSocket, link.MetricsSocket}}
-	for _, r := range routes {
-		t.Sockets = append(t.Sockets, link.ReleaseSocket(r.Release))
-	}
-	var files []*os.File
-	for _, name := range t.Sockets {
-		if l.sent[name] {
-			continue
-		}
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		l.sockets[name], l.sent[name] = ln, true
-		file, err := ln.(*net.TCPListener).File()
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		defer file.Close()
-		files = append(files, file)
-		t.Attached = append(t.Attached, name)
-	}
-	if err := l.conn.Send(link.Order{Table: t}, files...); err != nil {
-		l.t.Fatal(err)
-	}
-	for {
-		r := l.next()
-		if r.Applied == l.version {
-			return idle
-		}
-		idle = append(idle, r.Idle)
-	}
-}
-
-func (l *lead) url(socket string) string { return "http://" + l.sockets[socket].Addr().String() }
-
-func (l *lead) public() string { return l.url(link.PublicSocket) }
-
-// window is what was counted so far; it waits until that is n requests.
-func (l *lead) window(release string, n int64) measure.Window {
-	l.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		w := l.ask(release)
-		if w.Requests >= n || time.Now().After(deadline) {
-			return w
-		}
-	}
-}
-
-func (l *lead) ask(release string) (w measure.Window) {
-	l.t.Helper()
-	q := url.Values{"release": {release}, "from": {time.Now().Add(-time.Minute).Format(time.RFC3339Nano)}, "to": {time.Now().Add(time.Second).Format(time.RFC3339Nano)}}
-	_, body := fetch(l.t, l.url(link.MetricsSocket)+"/window?"+q.Encode())
-	if err := json.Unmarshal([]byte(body), &w); err != nil {
-		l.t.Fatalf("%s: %v", body, err)
-	}
-	return w
-}
-
-func fetch(t *testing.T, url string) (int, string) {
-	t.Helper()
-	res, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(b)
-}
-
-// replica answers requests; its address is how a route names it.
-func replica(t *testing.T, h http.HandlerFunc) string {
-	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
-// dead is the address of a replica that is not there.
-func dead(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
-func says(text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
-}
 
 func TestNobodyHasTraffic(t *testing.T) {
 	l := newLead(t)
@@ -338,21 +167,6 @@ func TestWhatCountsAsAnError(t *testing.T) {
 	}
 }
 
-// metric is the sum of a metric's series.
-func (l *lead) metric(name string) (sum float64) {
-	l.t.Helper()
-	code, text := fetch(l.t, l.url(link.MetricsSocket)+"/metrics")
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
-	if code != 200 || err != nil {
-		l.t.Fatalf("metrics: %d, %v", code, err)
-	}
-	for _, m := range families[name].GetMetric() {
-		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-	}
-	return sum
-}
-
 func TestChecksAreNoTraffic(t *testing.T) {
 	l := newLead(t)
 	l.route(link.Route{Release: "a", Weight: target.Full, Replicas: []string{replica(t, says("a"))}}, link.Route{Release: "b", Replicas: []string{replica(t, says("b"))}})
@@ -428,121 +242,6 @@ func TestLeavingRelease(t *testing.T) {
 	l.route(link.Route{Release: "c", Weight: target.Full})
 	if r := l.next(); r.Idle != "b" {
 		t.Errorf("reported %+v", r)
-	}
-}
-
-func TestConnectionsPassThrough(t *testing.T) {
-	l := newLead(t)
-	begun := make(chan struct{})
-	address := replica(t, func(w http.ResponseWriter, req *http.Request) {
-		switch req.URL.Path {
-		case "/stream":
-			fmt.Fprint(w, "first\n")
-			_ = http.NewResponseController(w).Flush()
-			<-begun
-			fmt.Fprint(w, "second\n")
-		case "/upgrade":
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n")
-			for lines := bufio.NewScanner(conn); lines.Scan(); {
-				fmt.Fprintf(conn, "you say %s\n", lines.Text())
-			}
-		case "/headers":
-			fmt.Fprintf(w, "%s|%s|%s|%s", req.Host, req.Header.Get("X-Forwarded-Host"), req.Header.Get("X-Forwarded-Proto"), req.Header.Get("X-Forwarded-For"))
-		}
-	})
-	l.route(link.Route{Release: "a", Weight: target.Full, Replicas: []string{address}})
-
-	res, err := http.Get(l.public() + "/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	lines := bufio.NewReader(res.Body)
-	if line, err := lines.ReadString('\n'); err != nil || line != "first\n" {
-		t.Errorf("a stream's first line: %q, %v", line, err)
-	}
-	close(begun)
-	if line, err := lines.ReadString('\n'); err != nil || line != "second\n" {
-		t.Errorf("its second line: %q, %v", line, err)
-	}
-
-	conn, err := net.Dial("tcp", strings.TrimPrefix(l.public(), "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n")
-	in := bufio.NewReader(conn)
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		if line == "\r\n" {
-			break
-		}
-	}
-	fmt.Fprint(conn, "hello\n")
-	if line, err := in.ReadString('\n'); err != nil || line != "you say hello\n" {
-		t.Errorf("over the upgraded connection: %q, %v", line, err)
-	}
-	conn.Close()
-	if w := l.window("a", 2); w.Errors != 0 {
-		t.Errorf("%d errors of %d requests", w.Errors, w.Requests)
-	}
-
-	req, err := http.NewRequest(http.MethodGet, l.public()+"/headers", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = "shop.example"
-	req.Header.Set("X-Forwarded-For", "6.6.6.6")
-	res, err = http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if b, _ := io.ReadAll(res.Body); string(b) != "shop.example|shop.example|http|127.0.0.1" {
-		t.Errorf("the release sees %q", b)
-	}
-}
-
-func TestHTTP2(t *testing.T) {
-	l := newLead(t)
-	two := new(http.Protocols)
-	two.SetUnencryptedHTTP2(true)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Trailer", "Status")
-		io.WriteString(w, req.Proto)
-		_ = http.NewResponseController(w).Flush() // no length, as gRPC has none
-		w.Header().Set("Status", "fine")
-	}))
-	s.Config.Protocols = two
-	s.Start()
-	t.Cleanup(s.Close)
-	l.route(link.Route{Release: "a", Weight: target.Full, H2C: true, Replicas: []string{s.Listener.Addr().String()}})
-	for name, client := range map[string]*http.Client{
-		"HTTP/2":   {Transport: &http.Transport{Protocols: two}},
-		"HTTP/1.1": http.DefaultClient,
-	} {
-		res, err := client.Get(l.public())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil || string(b) != "HTTP/2.0" || res.Trailer.Get("Status") != "fine" {
-			t.Errorf("by %s: the release was asked with %q, trailer %q, %v", name, b, res.Trailer.Get("Status"), err)
-		}
-		if name == "HTTP/2" && res.ProtoMajor != 2 {
-			t.Errorf("a client of HTTP/2 was answered with %s", res.Proto)
-		}
 	}
 }
 

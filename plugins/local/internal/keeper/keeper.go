@@ -168,6 +168,7 @@ func (k *Keeper) revive() {
 	defer k.mu.Unlock()
 	for _, rel := range k.state.Releases {
 		for _, rep := range rel.Replicas {
+			rep.Proc = rep.Process()
 			rep.Ready = rep.Ready && rep.Proc.Alive()
 		}
 		if rel.Installed {

@@ -4,6 +4,7 @@ package keeper
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -140,10 +141,18 @@ func (k *Keeper) startReplica(r *running, i, port int) (*process, int, error) {
 	if err != nil {
 		return nil, port, fmt.Errorf("log of replica %d: %w", i, err)
 	}
+	key := rand.Text()
+	k.mu.Lock()
+	k.note(func(s *service.State) {
+		if rep := replicaOf(s, r.id, i); rep != nil {
+			rep.Key, rep.Proc, rep.Port, rep.Ready = key, proc.ID{}, port, false
+		}
+	})
+	k.mu.Unlock()
 	cmd := &exec.Cmd{
 		Path: r.spec.Path, Args: r.spec.Args, Dir: r.spec.Dir, Stdout: log, Stderr: log,
 		Env: append(append([]string(nil), r.spec.Env...),
-			"PORT="+strconv.Itoa(port), "RUNNER_RELEASE="+r.id, "RUNNER_REPLICA="+strconv.Itoa(i)),
+			"PORT="+strconv.Itoa(port), "RUNNER_RELEASE="+r.id, "RUNNER_REPLICA="+strconv.Itoa(i), service.EnvKey+"="+key),
 	}
 	if err := proc.StartGroup(cmd); err != nil {
 		return nil, port, fmt.Errorf("replica %d cannot be started: %w", i, err)
@@ -155,7 +164,7 @@ func (k *Keeper) startReplica(r *running, i, port int) (*process, int, error) {
 	k.mu.Lock()
 	k.note(func(s *service.State) {
 		if rep := replicaOf(s, r.id, i); rep != nil {
-			rep.Proc, rep.Port, rep.Ready = p.id, port, false
+			rep.Proc = p.id
 		}
 	})
 	k.mu.Unlock()
@@ -223,7 +232,7 @@ func (k *Keeper) replicaDown(r *running, i int, how string, err error) bool {
 	}
 	k.note(func(s *service.State) {
 		rep := replicaOf(s, r.id, i)
-		rep.Ready, rep.Proc = false, proc.ID{}
+		rep.Ready, rep.Key, rep.Proc = false, "", proc.ID{}
 		rep.Restarts++
 		rep.LastEnd = how
 	})

@@ -55,6 +55,31 @@ func startOf(pid int) (string, error) {
 	return bootID() + "-" + s.start, nil
 }
 
+// Find is a process whose environment has the entry, such as NAME=value, and
+// that leads its group; the zero ID when there is none that we may look at.
+func Find(entry string) ID {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return ID{}
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
+		if err != nil || !bytes.Contains(append([]byte{0}, env...), []byte("\x00"+entry+"\x00")) {
+			continue
+		}
+		if s, err := readStat(e.Name()); err == nil && s.pgrp == pid && !s.ended() {
+			if id, err := Identify(pid); err == nil {
+				return id
+			}
+		}
+	}
+	return ID{}
+}
+
 // groupRuns looks past members that have ended and wait to be collected: in a
 // container whose first process collects nobody they stay for ever.
 func groupRuns(pgid int) bool {

@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Find never finds anything: here, nobody tells the environment of others.
+func Find(string) ID { return ID{} }
+
 func groupRuns(pgid int) bool {
 	return unix.Kill(-pgid, 0) != unix.ESRCH
 }

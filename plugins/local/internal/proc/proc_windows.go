@@ -27,6 +27,9 @@ func killGroup(pid int) {
 	}
 }
 
+// Find never finds anything.
+func Find(string) ID { return ID{} }
+
 func groupRuns(pid int) bool {
 	_, err := startOf(pid)
 	return err == nil

@@ -92,13 +92,28 @@ type Health struct {
 
 // Replica is one process of a release.
 type Replica struct {
-	Port int     `json:"port"`
+	Port int `json:"port"`
+	// Key is written down before the process is started, with the key in its
+	// environment, Proc right after: so it is found in any case.
+	Key  string  `json:"key,omitempty"`
 	Proc proc.ID `json:"proc"`
 	// Ready: it passed its health check since it was started.
 	Ready bool `json:"ready"`
 	// Restarts after it had been ready, and how it ended the last time.
 	Restarts int    `json:"restarts,omitempty"`
 	LastEnd  string `json:"last_end,omitempty"`
+}
+
+// EnvKey is the environment variable that holds a replica's key.
+const EnvKey = "RUNNER_REPLICA_KEY"
+
+// Process is the replica's process, also when whoever started it could not
+// write it down. It is the zero ID when there is none.
+func (r *Replica) Process() proc.ID {
+	if r.Proc != (proc.ID{}) || r.Key == "" {
+		return r.Proc
+	}
+	return proc.Find(EnvKey + "=" + r.Key)
 }
 
 // Refusal is why a state was not changed, in a form that travels.

@@ -1,0 +1,3 @@
+module github.com/runner-pipelines/runner/docs
+
+go 1.26
