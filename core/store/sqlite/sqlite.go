@@ -200,6 +200,9 @@ func (s *Store) Get(ctx context.Context, key string) (store.Item, error) {
 
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, prefix, startAfter string, limit int) ([]store.Item, error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
 	stmt, args := s.list, []any{[]byte(prefix), []byte(startAfter), limit}
 	if end, ok := prefixEnd(prefix); ok {
 		stmt, args = s.listTo, []any{[]byte(prefix), []byte(startAfter), end, limit}
