@@ -132,7 +132,7 @@ func (s *Strategy) misbehave(in strategy.Snapshot) (strategy.Decision, error, bo
 	case "panic":
 		panic("I was asked to panic")
 	case "error":
-		return strategy.Decision{}, errors.New("I was asked for an error"), true
+		return strategy.Decision{}, errors.New("an error was asked for"), true
 	case "deaf":
 		in.Harm = strategy.Verdict{}
 	case "eager":
