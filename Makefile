@@ -28,7 +28,7 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-modules test-real fuzz bench lint lint-go lint-proto fmt generate tools clean
+.PHONY: help build run test test-modules test-real fuzz bench bench-parts lint lint-go lint-proto fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,7 +59,10 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do echo "== $$f"; \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" </dev/null; done; done
 
-bench: build ## Measure, and write docs/performance.md
+bench: build ## Measure beside Terraform and make, and write docs/performance.md; takes many minutes
+	$(GO) run ./core/bench -bin bin -write docs/performance.md $(ARGS)
+
+bench-parts: ## Run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) $(PATTERNS)
 
 lint: lint-go lint-proto ## Check code and protocol files

@@ -140,28 +140,43 @@ runner {
 }
 `
 
+var (
+	inStage  = regexp.MustCompile(`^(strategy|verify|analysis|approval) ?`)
+	declares = regexp.MustCompile(`(?m)^(stage|module) `)
+	variable = regexp.MustCompile(`var\.(\w+)`)
+	stage    = regexp.MustCompile(`stage\.(\w+)`)
+)
+
 // complete adds what a piece of a pipeline leaves out because its reader knows it.
 func complete(text string) string {
-	if strings.HasPrefix(text, "strategy ") {
+	if inStage.MatchString(text) {
+		if !strings.Contains(text, "strategy ") {
+			text += "strategy \"all_at_once\" {}\n"
+		}
 		text = "stage \"s\" {\n  use \"local_service\" {\n    command = [\"x\"]\n  }\n" + text + "}\n"
-	}
-	if strings.HasPrefix(text, "use ") {
-		text = "stage \"s\" {\n" + text + "}\n"
 	}
 	if !strings.Contains(text, "required_plugins") {
 		text = plugins + text
 	} else if !strings.Contains(text, `"runner/local"`) {
 		text = strings.Replace(text, "required_plugins {", "required_plugins {\n    local = { source = \"runner/local\" }", 1)
 	}
-	if !regexp.MustCompile(`(?m)^(stage|module) `).MatchString(text) {
+	if !declares.MatchString(text) {
 		text += "stage \"s\" {\n  use \"local_noop\" {}\n}\n"
 	}
 	if !strings.Contains(text, "\npipeline ") {
 		text += "pipeline \"p\" {}\n"
 	}
-	for _, v := range regexp.MustCompile(`var\.(\w+)`).FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(text, `variable "`+v[1]+`"`) {
-			text += "variable \"" + v[1] + "\" {}\n"
+	for kind, names := range map[string]*regexp.Regexp{"variable": variable, "stage": stage} {
+		for _, v := range names.FindAllStringSubmatch(text, -1) {
+			head := kind + ` "` + v[1] + `"`
+			if strings.Contains(text, head) {
+				continue
+			}
+			body := ""
+			if kind == "stage" {
+				body = "\n  use \"local_exec\" {\n    command = [\"true\"]\n  }\n"
+			}
+			text += head + " {" + body + "}\n"
 		}
 	}
 	if strings.Contains(text, "plugin.local.quiet") {

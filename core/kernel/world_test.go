@@ -46,7 +46,6 @@ type site struct {
 	installed         bool
 	settled           string
 	weight            target.Weight
-	maxWeight         target.Weight
 }
 
 func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {

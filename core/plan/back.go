@@ -15,9 +15,9 @@ import (
 // straight to all traffic once verified, with the files, values and results of
 // the earlier run, so that nothing is built or decided anew. Run is that run;
 // standing says which release has the traffic now, by node and target.
-func (p *Plan) Back(ctx context.Context, run string, standing map[string]map[string]string, now time.Time) (*Plan, error) {
+func (p *Plan) Back(ctx context.Context, run string, standing map[string]map[string]string, locked []byte, now time.Time) (*Plan, error) {
 	out := *p
-	out.digest, out.Created = "", now.UTC()
+	out.digest, out.Created, out.Lock = "", now.UTC(), locked
 	if out.Replays == "" {
 		out.Replays = run
 	}
@@ -63,7 +63,7 @@ func (p *Plan) backNode(ctx context.Context, i int, standing map[string]string) 
 		t.Stable, t.StableVersion, t.World, t.Changes = standing[t.Name], "", "", nil
 	}
 	node.Unchanged, node.Maybe, node.Skip, node.Deferred = false, false, "", nil
-	node.Back = backWords(node.Targets)
+	node.Back, node.WayBack = backWords(node.Targets), wayBack(node.Targets)
 	sim, _, err := simulate(ctx, k, node.Targets, func(context.Context, strategy.Snapshot) (strategy.Decision, error) {
 		return strategy.Decision{}, errors.New("a way back asks no strategy")
 	})

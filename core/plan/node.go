@@ -155,7 +155,6 @@ func paths(list []value.Path) []string {
 func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	out.Targets = make([]Target, len(n.Targets))
-	out.WayBack = call.Exact
 	var names []string
 	unchanged := true
 	for i, s := range n.Targets {
@@ -176,9 +175,6 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		k.Rollout.Targets[i].Capabilities = t.Capabilities
 		out.Deferred = append(out.Deferred, paths(bound.Unknown())...)
 		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable
-		if t.Stable == "" {
-			out.WayBack = call.BestEffort
-		}
 		diags = append(diags, Standing(found, s)...)
 	}
 	for _, s := range append(append([]*program.Slot{}, n.Verifies...), n.Metrics...) {
@@ -187,11 +183,21 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 	}
 	out.Component = strings.Join(dedupe(names), ", ")
 	out.Unchanged = unchanged
-	out.Back = backWords(out.Targets)
+	out.Back, out.WayBack = backWords(out.Targets), wayBack(out.Targets)
 	if diags.HasErrors() {
 		return diags
 	}
 	return append(diags, m.simulate(ctx, n, out, k)...)
+}
+
+// wayBack is exact where there is a release to go back to.
+func wayBack(targets []Target) call.WayBack {
+	for _, t := range targets {
+		if t.Stable == "" {
+			return call.BestEffort
+		}
+	}
+	return call.Exact
 }
 
 func backWords(targets []Target) string {

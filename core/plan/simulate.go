@@ -65,10 +65,16 @@ func simulate(ctx context.Context, node kernel.Node, targets []Target, next ask)
 		}
 		return nil, nil, &contractError{why}
 	}
+	if node.Rollout.Strategy == "" {
+		fwd.steps = direct(node.Rollout)
+	}
 	out := &Simulation{
 		First: fwd.first, Steps: fwd.steps, DurationMS: int64(fwd.now - simulationStart), Decisions: fwd.decisions,
 	}
 	for i := range fwd.steps {
+		if node.Rollout.Strategy == "" {
+			break // there is nothing between its beginning and its end
+		}
 		back := newSimulation(node, targets, next)
 		back.harmAt = i
 		if err := back.run(ctx); err != nil {
@@ -83,6 +89,19 @@ func simulate(ctx context.Context, node kernel.Node, targets []Target, next ask)
 		out.BackMS = max(out.BackMS, int64(back.now-back.harmShown))
 	}
 	return out, fwd.limits(), nil
+}
+
+// direct are the steps of a rollout without a strategy.
+func direct(r *kernel.Rollout) []Step {
+	var out []Step
+	for i, wave := range r.Waves {
+		st := Step{Wave: i, Title: target.Full.String(), Weight: target.Full}
+		for _, t := range wave {
+			st.Targets = append(st.Targets, r.Targets[t].Name)
+		}
+		out = append(out, st)
+	}
+	return out
 }
 
 const simulationStart kernel.Time = 1_000_000_000_000

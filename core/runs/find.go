@@ -115,20 +115,24 @@ const (
 	idTime = "20060102-150405"
 	// idLetters are Crockford's base 32: nothing is taken for something else.
 	idLetters = "0123456789abcdefghjkmnpqrstvwxyz"
-	idRandom  = 4
-	idLen     = len(idTime) + 1 + idRandom
+	// idEnd is the length of what follows the second: two letters that tell its
+	// 1024th part, so that IDs sort by start, and two at random.
+	idEnd = 4
+	idLen = len(idTime) + 1 + idEnd
 )
 
 func newID(at time.Time) string {
-	var b [idRandom]byte
+	var b [idEnd]byte
 	_, _ = rand.Read(b[:]) // never fails
+	part := at.Nanosecond() / (1_000_000_000/1024 + 1)
+	b[0], b[1] = byte(part>>5), byte(part)
 	for i := range b {
 		b[i] = idLetters[b[i]%32]
 	}
 	return at.UTC().Format(idTime) + "-" + string(b[:])
 }
 
-// indexKey sorts the newest run first: the digits of the ID's time are turned
+// indexKey sorts the newest run first: the digits and letters of the ID are turned
 // round. It takes the beginning of an ID too.
 func indexKey(id string) string { return "index/" + turn(id) }
 
@@ -136,9 +140,11 @@ func idOf(key string) string { return turn(strings.TrimPrefix(key, "index/")) }
 
 func turn(id string) string {
 	b := []byte(id)
-	for i := range b[:min(len(b), len(idTime))] {
-		if '0' <= b[i] && b[i] <= '9' {
-			b[i] = '9' - b[i] + '0'
+	for i, c := range b {
+		if i < len(idTime) && '0' <= c && c <= '9' {
+			b[i] = '9' - c + '0'
+		} else if at := strings.IndexByte(idLetters, c); i > len(idTime) && at >= 0 {
+			b[i] = idLetters[len(idLetters)-1-at]
 		}
 	}
 	return string(b)

@@ -189,7 +189,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 	cancel()
-	io.WriteString(conn, order)
+	fmt.Fprint(conn, order)
 	b, err := io.ReadAll(in)
 	if err != nil || !strings.Contains(string(b), "201 Created") || !strings.Contains(string(b), VersionHeader+": v7") {
 		t.Errorf("the order under way came to %q, %v", b, err)

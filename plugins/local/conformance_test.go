@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -188,7 +190,7 @@ func TestMetricsConformance(t *testing.T) {
 // runs the same test up to the suite, nobody asks for it.
 func page(t *testing.T) (address string) {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "welcome") }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "welcome") }))
 	t.Cleanup(s.Close)
 	return s.URL
 }

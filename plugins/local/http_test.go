@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -58,7 +60,7 @@ func TestHTTPExpectations(t *testing.T) {
 		case "/teapot":
 			http.Error(w, "short and stout", http.StatusTeapot)
 		case "/large":
-			io.WriteString(w, strings.Repeat("x", maxBodyOutput+1))
+			fmt.Fprint(w, strings.Repeat("x", maxBodyOutput+1))
 		case "/slow":
 			time.Sleep(20 * time.Millisecond)
 		}

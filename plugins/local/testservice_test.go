@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -54,7 +56,7 @@ func testService(args []string) int {
 			http.Error(w, *version, http.StatusInternalServerError)
 			return
 		}
-		io.WriteString(w, *version)
+		fmt.Fprint(w, *version)
 	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, req *http.Request) {
 		d, _ := time.ParseDuration(req.URL.Query().Get("for"))
@@ -68,7 +70,7 @@ func testService(args []string) int {
 		_, _ = io.Copy(w, req.Body)
 	})
 	mux.HandleFunc("/env", func(w http.ResponseWriter, req *http.Request) {
-		io.WriteString(w, os.Getenv(req.URL.Query().Get("name")))
+		fmt.Fprint(w, os.Getenv(req.URL.Query().Get("name")))
 	})
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) {
 		fmt.Fprintln(os.Stderr, "crashing")

@@ -66,7 +66,7 @@ func earlier(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts 
 		if len(made) == 0 {
 			return nil, refuse("Run %s promoted no release, so there is nothing to go back to.", to.ID)
 		}
-		return source.Plan.Back(ctx, to.ID, current(made, standing), time.Now())
+		return source.Plan.Back(ctx, to.ID, current(made, standing), locked(w, source.Plan), time.Now())
 	}
 	if len(wanted) == 0 {
 		return nil, refuse("Run %s replaced no release. To go back to the releases of another run:\n  runner history\n  runner rollback -to=RUN", rec.ID)
@@ -83,10 +83,18 @@ func earlier(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts 
 			return nil, err
 		}
 		if covers(promoted(source.State), wanted) {
-			return source.Plan.Back(ctx, before.ID, standing, time.Now())
+			return source.Plan.Back(ctx, before.ID, standing, locked(w, source.Plan), time.Now())
 		}
 	}
 	return nil, refuse("No run in this state made all the releases that run %s replaced. Name one to go back to:\n  runner history\n  runner rollback -to=RUN", rec.ID)
+}
+
+// locked is the present lock file, or the plan's where that cannot be read.
+func locked(w *workspace.Workspace, p *plan.Plan) []byte {
+	if w.Lock == nil || len(w.Lock.Plugins) == 0 {
+		return p.Lock
+	}
+	return w.Lock.Bytes()
 }
 
 func refuse(format string, args ...any) error {

@@ -137,7 +137,11 @@ func writeRollout(say func(string, ...any), n plan.Node, k *kernel.Node) {
 	if how == "" {
 		how = "all at once"
 	}
-	say("      %s, %d steps, about %s:", how, len(sim.Steps), Span(time.Duration(sim.DurationMS)*time.Millisecond))
+	steps := "steps"
+	if len(sim.Steps) == 1 {
+		steps = "step"
+	}
+	say("      %s, %d %s, about %s:", how, len(sim.Steps), steps, Span(time.Duration(sim.DurationMS)*time.Millisecond))
 	for _, st := range sim.Steps {
 		writeStep(say, st, len(k.Rollout.Waves) > 1)
 	}

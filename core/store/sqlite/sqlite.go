@@ -41,9 +41,10 @@ const (
 )
 
 // Versions are random, so that none comes back after a delete. Keys are compared
-// by bytes.
+// by bytes. Items have row IDs, so that the index holds keys alone: in a table
+// WITHOUT ROWID SQLite reads the whole of every value that it passes on the way to a key.
 const schema = `
-CREATE TABLE items (key BLOB PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (key BLOB NOT NULL PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`
 
 // Store is a store.Store in one file.
@@ -200,6 +201,9 @@ func (s *Store) Get(ctx context.Context, key string) (store.Item, error) {
 
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, prefix, startAfter string, limit int) ([]store.Item, error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
 	stmt, args := s.list, []any{[]byte(prefix), []byte(startAfter), limit}
 	if end, ok := prefixEnd(prefix); ok {
 		stmt, args = s.listTo, []any{[]byte(prefix), []byte(startAfter), end, limit}

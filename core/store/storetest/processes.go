@@ -99,7 +99,8 @@ func (s Suite) spawn(t *testing.T, n int, part, place string) []*child {
 	children := make([]*child, n)
 	for i := range children {
 		cmd := exec.CommandContext(t.Context(), exe)
-		cmd.Env = append(os.Environ(), envRole+"="+part+" "+place)
+		// The race detector's runtime sleeps a second at the end of a process unless told not to.
+		cmd.Env = append(os.Environ(), envRole+"="+part+" "+place, "GORACE=atexit_sleep_ms=0")
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {

@@ -240,7 +240,7 @@ func listPages(t *testing.T, s Suite) {
 	}
 	put(t, st, "o", "before")
 	put(t, st, "q", "behind")
-	for _, limit := range []int{1, 7, 599, 600, 601} {
+	for _, limit := range []int{0, 1, 7, 599, 600, 601} {
 		items, err := st.List(t.Context(), "p/", "", limit)
 		if err != nil || len(items) != min(limit, 600) {
 			t.Fatalf("List with limit %d gives %d items, error %v", limit, len(items), err)

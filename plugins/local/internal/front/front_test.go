@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -38,7 +39,7 @@ func TestNobodyHasTraffic(t *testing.T) {
 // TestDeadReplicaIsPassedOver: what was not sent is sent to the next one, body and all.
 func TestDeadReplicaIsPassedOver(t *testing.T) {
 	l := newLead(t)
-	alive := replica(t, func(w http.ResponseWriter, req *http.Request) { io.Copy(w, req.Body) })
+	alive := replica(t, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) })
 	l.route(link.Route{Release: "a", Weight: target.Full, Replicas: []string{dead(t), alive, dead(t)}})
 	for i := range 12 {
 		res, err := http.Post(l.public(), "text/plain", strings.NewReader("order"))
@@ -110,7 +111,7 @@ func TestWhatCountsAsAnError(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		case "/broken":
 			w.Header().Set("Content-Length", "100")
-			io.WriteString(w, "half")
+			fmt.Fprint(w, "half")
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		case "/hang":
@@ -118,7 +119,7 @@ func TestWhatCountsAsAnError(t *testing.T) {
 			<-req.Context().Done()
 		case "/early":
 			w.WriteHeader(http.StatusEarlyHints)
-			io.WriteString(w, "ok")
+			fmt.Fprint(w, "ok")
 		}
 	})
 	l.route(link.Route{Release: "a", Weight: target.Full, Replicas: []string{address}})
@@ -191,7 +192,7 @@ func TestLeavingRelease(t *testing.T) {
 			inside <- struct{}{}
 			<-gate
 		}
-		io.WriteString(w, "a")
+		fmt.Fprint(w, "a")
 	})}}
 	b := link.Route{Release: "b", Weight: target.Full, Replicas: []string{replica(t, says("b"))}}
 	l.route(a)
@@ -359,7 +360,9 @@ func TestHandsItsSocketsOver(t *testing.T) {
 			}
 		}
 		conn.Close()
-		<-ended
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("the front ended with %v", err)
+		}
 	}
 	if diff := cmp.Diff([2][]string{nil, {link.PublicSocket}}, names); diff != "" {
 		t.Errorf("sockets handed over (-want +got):\n%s", diff)

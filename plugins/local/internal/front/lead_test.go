@@ -5,6 +5,7 @@ package front
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -184,7 +185,7 @@ func dead(t *testing.T) string {
 }
 
 func says(text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
 // metric is the sum of a metric's series.

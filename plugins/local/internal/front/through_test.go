@@ -104,7 +104,7 @@ func TestHTTP2(t *testing.T) {
 	two.SetUnencryptedHTTP2(true)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Trailer", "Status")
-		io.WriteString(w, req.Proto)
+		fmt.Fprint(w, req.Proto)
 		_ = http.NewResponseController(w).Flush() // no length, as gRPC has none
 		w.Header().Set("Status", "fine")
 	}))

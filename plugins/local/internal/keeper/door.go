@@ -64,7 +64,7 @@ func openDoor(k *Keeper) (*door, error) {
 			return ctx.Err()
 		}
 	}))
-	d.server = &http.Server{Handler: d.guarded(k.open(mux)), ReadHeaderTimeout: 10 * time.Second}
+	d.server = &http.Server{Handler: d.guarded(mux), ReadHeaderTimeout: 10 * time.Second}
 	k.mu.Lock()
 	d.token = k.state.Token
 	err = k.change(func(s *service.State) error {
@@ -98,21 +98,6 @@ func (d *door) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// open turns callers away when the service is ending: what they want must be
-// asked of the keeper that comes next.
-func (k *Keeper) open(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		k.mu.Lock()
-		stopping := k.stopping
-		k.mu.Unlock()
-		if stopping && req.URL.Path != control.PathStop {
-			http.Error(w, "the service is being stopped", http.StatusServiceUnavailable)
-			return
-		}
-		next.ServeHTTP(w, req)
-	})
-}
-
 // answer is given line by line.
 type answer struct {
 	w    http.ResponseWriter
@@ -138,7 +123,13 @@ func operation[T any](do func(context.Context, T, *answer) error) http.Handler {
 			return
 		}
 		a := &answer{w: w, done: control.Event{Done: true}}
-		if err := do(r.Context(), req, a); err != nil {
+		err := do(r.Context(), req, a)
+		if errors.Is(err, errStopping) {
+			// What is wanted must be asked of the keeper that comes next.
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		if err != nil {
 			refusal := (*service.Refusal)(nil)
 			if !errors.As(err, &refusal) {
 				refusal = service.Refuse(service.Internal, "%v", err)

@@ -222,9 +222,15 @@ func (k *Keeper) stop(frontGone <-chan struct{}) {
 	}
 }
 
+// errStopping means that the keeper is about to end and does nothing new.
+var errStopping = errors.New("the service is being stopped")
+
 // change makes a new state from the present one and keeps it, unless that or
 // the saving fails; then nothing has changed.
 func (k *Keeper) change(f func(*service.State) error) error {
+	if k.stopping {
+		return errStopping
+	}
 	next := k.state.Clone()
 	if err := f(next); err != nil {
 		return err

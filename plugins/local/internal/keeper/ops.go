@@ -86,7 +86,7 @@ func (k *Keeper) begin(ctx context.Context, req control.InstallRequest) (*runnin
 	defer k.mu.Unlock()
 	s := k.state
 	if k.stopping {
-		return nil, service.Refuse(service.Internal, "the service %s is being stopped", s.Name)
+		return nil, errStopping
 	}
 	if len(s.Releases) > 0 && (s.Pipeline != req.Pipeline || s.Environment != req.Environment) {
 		return nil, service.Refuse(service.OtherOwner, "the service %s belongs to %s, not to %s",
@@ -266,10 +266,14 @@ func (k *Keeper) drain(r *running, version int64) {
 	k.mu.Unlock()
 }
 
-// forsaken reports whether the service has nothing and never had: then it is
-// better gone.
+// forsaken reports whether the service has nothing and never had. It takes
+// nothing on then: it is better gone.
 func (k *Keeper) forsaken() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return !k.state.Served && len(k.state.Releases) == 0
+	if k.state.Served || len(k.state.Releases) > 0 {
+		return false
+	}
+	k.stopping = true
+	return true
 }

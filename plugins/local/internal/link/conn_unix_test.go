@@ -3,6 +3,7 @@
 package link
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -94,8 +95,8 @@ func TestSocketsLiveOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	files[0].Close()
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") })}
-	go srv.Serve(again)
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") })}
+	go func() { _ = srv.Serve(again) }()
 	defer srv.Close()
 	res, err := http.Get("http://" + address)
 	if err != nil {

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+func TestShapesAreWhatTheySay(t *testing.T) {
+	for _, tc := range []struct {
+		shape shape
+		name  string
+		edges int
+	}{
+		{shape{stages: 1}, "1 stage", 0},
+		{shape{stages: 3}, "3 in parallel", 0},
+		{shape{stages: 1000, chain: true}, "1,000 in a chain", 999},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.name, tc.shape.String()); diff != "" {
+				t.Error(diff)
+			}
+			for what, text := range map[string]string{"pipeline": tc.shape.pipeline(), "terraform": tc.shape.terraform()} {
+				f, diags := hclsyntax.ParseConfig([]byte(text), what, hcl.InitialPos)
+				if diags.HasErrors() {
+					t.Fatal(diags)
+				}
+				stages, edges := 0, 0
+				for _, b := range f.Body.(*hclsyntax.Body).Blocks {
+					if b.Type == "stage" || b.Type == "resource" {
+						stages++
+						edges += len(b.Body.Attributes)
+					}
+				}
+				if diff := cmp.Diff([]int{tc.shape.stages, tc.edges}, []int{stages, edges}); diff != "" {
+					t.Errorf("%s: stages and edges: %s", what, diff)
+				}
+			}
+		})
+	}
+	want := ".PHONY: all s0 s1\nall: s0 s1\ns0: \n\t@true\ns1: s0\n\t@true\n"
+	if diff := cmp.Diff(want, shape{stages: 2, chain: true}.makefile()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOnlyWhatIsBetweenTheMarkersIsReplaced(t *testing.T) {
+	page := "before\n" + beginMarker + "old\n" + endMarker + "after\n"
+	got, err := between([]byte(page), []byte("new\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Replace(page, "old", "new", 1), string(got)); diff != "" {
+		t.Error(diff)
+	}
+	for _, page := range []string{"", beginMarker, endMarker + beginMarker} {
+		if got, err := between([]byte(page), nil); err == nil {
+			t.Errorf("a page without both markers in order was written as %q", got)
+		}
+	}
+}
+
+func TestSlowThingsAreMeasuredLessOften(t *testing.T) {
+	measured := func(wall time.Duration) int {
+		c := &cell{name: "x", work: func(context.Context) (sample, error) { return sample{wall: wall}, nil }}
+		for c.due(5, 10*time.Second) {
+			if err := c.measure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(c.samples)
+	}
+	got := []int{measured(time.Second), measured(4 * time.Second), measured(time.Hour)}
+	if diff := cmp.Diff([]int{5, 3, 1}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatNeverEndsIsLateAndWhatFailsIsAnError(t *testing.T) {
+	late := &cell{work: func(context.Context) (sample, error) { return sample{wall: processTimeout}, errors.New("killed") }}
+	if err := late.measure(t.Context()); err != nil || !late.late || late.due(5, time.Hour) {
+		t.Errorf("error %v, late %v", err, late.late)
+	}
+	failing := &cell{work: func(context.Context) (sample, error) { return sample{}, errors.New("exit status 1") }}
+	if err := failing.measure(t.Context()); err == nil {
+		t.Error("a program that fails was measured")
+	}
+}
+
+func TestMedianIsOfEachFigure(t *testing.T) {
+	c := &cell{samples: []sample{{wall: 9, cpu: 1, peak: 4}, {wall: 1, cpu: 5, peak: 8}, {wall: 3, cpu: 7, peak: 6}}}
+	got, ok := c.median()
+	if want := (sample{wall: 3, cpu: 5, peak: 6}); !ok || got != want {
+		t.Errorf("median is %v, want %v", got, want)
+	}
+	if _, ok := (&cell{}).median(); ok {
+		t.Error("a thing that was not measured has a median")
+	}
+}
