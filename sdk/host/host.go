@@ -166,9 +166,15 @@ type Reconciliation struct {
 
 // Plugin is one running process as the core uses it. *Process is the real one.
 //
-// A failure that the plugin reports is a *diag.Problem. ErrLost and ErrProtocol
-// are found with errors.Is. When ctx ends, the plugin is told, and the call
-// returns ctx's error once the plugin has answered or ctx's grace is over.
+// A failure that the plugin reports is a *diag.Problem, found with errors.As;
+// ErrLost and ErrProtocol are found with errors.Is. What changes nothing fails
+// with effect none.
+//
+// When ctx ends, a streamed operation is told to stop, and the call returns when
+// the plugin has answered or the grace period is over. A success is a success
+// all the same. A failure has ctx's error and the plugin's problem in it; when
+// no answer came, ctx's error and ErrLost. An operation that was never sent fails
+// with effect none.
 type Plugin interface {
 	Describe(ctx context.Context) (*Description, error)
 	Configure(ctx context.Context, c call.Call, config value.Value) error

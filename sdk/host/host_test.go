@@ -24,14 +24,11 @@ import (
 // The test binary is also the plugin, and the host that is killed.
 const envRole = "HOST_TEST_ROLE"
 
+var roles = map[string]func(){"plugin": fake.Main, "liar": serveLiar}
+
 func TestMain(m *testing.M) {
-	switch os.Getenv(envRole) {
-	case "plugin":
-		fake.Main()
-	case "liar":
-		serveLiar()
-	case "host":
-		hostThatIsKilled()
+	if play, ok := roles[os.Getenv(envRole)]; ok {
+		play()
 	}
 	os.Exit(m.Run())
 }

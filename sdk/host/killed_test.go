@@ -23,6 +23,8 @@ import (
 
 const envKill = "HOST_TEST_KILL"
 
+func init() { roles["host"] = hostThatIsKilled }
+
 // order is what the host that is killed runs.
 type order struct {
 	Config map[string]any

@@ -36,13 +36,13 @@ func operate[T any, M message[T]](ctx context.Context, p *Process, c call.Call, 
 	// The stream outlives ctx, so that the outcome of a cancelled call arrives.
 	var streamCtx context.Context
 	streamCtx, o.cut = context.WithCancel(context.WithoutCancel(ctx))
-	defer o.cut()
+	defer o.leave()
 	stream, err := open(streamCtx)
 	if err != nil {
 		return Outcome{}, p.failed(ctx, name, err)
 	}
 	defer context.AfterFunc(ctx, o.cancel)()
-	for !o.over {
+	for {
 		m, err := stream.Recv()
 		if err != nil {
 			return o.ended(err)
@@ -51,7 +51,6 @@ func operate[T any, M message[T]](ctx context.Context, p *Process, c call.Call, 
 			return Outcome{}, err
 		}
 	}
-	return o.result()
 }
 
 // operation is a streamed call under way.
@@ -64,26 +63,53 @@ type operation struct {
 	// cut ends the stream.
 	cut context.CancelFunc
 
-	cancelOnce sync.Once
-	sinkErr    error
-	outcome    *pluginpb.Outcome
-	over       bool
+	mu        sync.Mutex
+	cancelled bool
+	// patience ends with the stream being cut.
+	patience *time.Timer
+
+	sinkErr error
+	outcome *pluginpb.Outcome
+}
+
+// leave frees what the call holds.
+func (o *operation) leave() {
+	o.cut()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.patience != nil {
+		o.patience.Stop()
+	}
+}
+
+// limit cuts the stream when it goes on for longer than the grace period.
+func (o *operation) limit() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.patience == nil {
+		o.patience = time.AfterFunc(o.p.grace, o.cut)
+	}
 }
 
 // cancel asks the plugin to stop, and cuts the stream when it does not within
 // the grace period.
 func (o *operation) cancel() {
-	o.cancelOnce.Do(func() {
-		time.AfterFunc(o.p.grace, o.cut)
-		// A plugin without Cancel is told by the end of the stream.
+	o.mu.Lock()
+	again := o.cancelled
+	o.cancelled = true
+	o.mu.Unlock()
+	if again {
+		return
+	}
+	o.limit()
+	go func() {
 		asked, done := context.WithTimeout(context.Background(), o.p.grace)
-		go func() {
-			defer done()
-			if _, err := o.p.plugin.Cancel(asked, &pluginpb.CancelRequest{Call: wire.CallToPB(o.call)}); err != nil {
-				o.cut()
-			}
-		}()
-	})
+		defer done()
+		// A plugin without Cancel is told by the end of the stream.
+		if _, err := o.p.plugin.Cancel(asked, &pluginpb.CancelRequest{Call: wire.CallToPB(o.call)}); err != nil {
+			o.cut()
+		}
+	}()
 }
 
 // event takes one event; its error ends the call.
@@ -115,7 +141,7 @@ func (o *operation) event(e *pluginpb.Event) error {
 		}
 		o.outcome = x.Outcome
 		// The end of the stream follows at once, or is not waited for.
-		time.AfterFunc(o.p.grace, o.cut)
+		o.limit()
 	default:
 		return o.p.broke(o.name, "an event says nothing")
 	}

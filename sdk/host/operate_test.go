@@ -257,7 +257,7 @@ func TestTheOtherCallsOfAnAction(t *testing.T) {
 	cfg := object(t, map[string]any{"text": "hi", "effects": effects, "world": world})
 
 	plan, err := p.PlanAction(ctx, key(), "fake_once", cfg)
-	if err != nil || len(plan.Changes) != 1 || plan.World != "w7" || plan.WayBack != call.Exact || plan.Estimate != time.Second || string(plan.Sealed) != "planned hi" || plan.Deferred != "" {
+	if err != nil || len(plan.Changes) != 1 || plan.World != "w7" || plan.WayBack != call.BestEffort || plan.Estimate != time.Second || string(plan.Sealed) != "planned hi" || plan.Deferred != "" {
 		t.Errorf("plan %+v, %v", plan, err)
 	}
 	unknown := value.Value{JSON: []byte(`{"text":null}`), Unknown: []value.Path{value.Names("text")}}

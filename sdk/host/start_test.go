@@ -38,6 +38,7 @@ func TestStartSaysWhyAPluginDoesNotStart(t *testing.T) {
 		"prints without end":  {how: "endless", code: host.CodeNotAPlugin, want: []string{`"noise noise`}},
 		"says nothing":        {how: "silent", timeout: 300 * time.Millisecond, code: host.CodeSilent, want: []string{"300ms"}},
 		"has no certificate":  {how: "plain", code: host.CodeUnreachable, want: []string{"no call reaches it"}},
+		"sends garbage":       {how: "garbage", code: host.CodeUnreachable, want: []string{"no call reaches it"}},
 		"speaks protocol 99":  {how: "future", code: host.CodeNoProtocol, want: []string{`"fake" 9.0.0 speaks protocol 99`, "speaks protocol 1", `fake = { version = "< 9.0.0" }`}},
 		"a script that fails": {command: []string{"/bin/sh", "-c", "echo no such luck >&2; exit 3"}, code: host.CodeEnded, want: []string{"exit status 3", "no such luck"}},
 		"killed":              {command: []string{"/bin/sh", "-c", "kill -9 $$"}, code: host.CodeEnded, want: []string{"signal: killed"}},

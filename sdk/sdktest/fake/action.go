@@ -238,9 +238,9 @@ func (w *Worker) Run(ctx context.Context, req *action.Request) (action.Result, e
 	return w.result(&req.Request, req.Sealed, began), nil
 }
 
-// Plan has nothing to do when the effect is there already.
+// Plan always has one more effect to show.
 func (w *Worker) Plan(_ context.Context, req *action.Request) (action.Plan, error) {
-	p := action.Plan{World: w.world(), WayBack: call.Exact, Estimate: time.Second, Sealed: []byte("planned " + w.Text)}
+	p := action.Plan{World: w.world(), WayBack: call.BestEffort, Estimate: time.Second, Sealed: []byte("planned " + w.Text)}
 	if req.IsUnknown("text") {
 		p.Deferred, p.Needs = "the text is not known yet", req.Unknown
 	}
@@ -300,6 +300,15 @@ func (o *Once) Reconcile(_ context.Context, req *action.ReconcileRequest) (actio
 type Convergent struct{ Worker }
 
 func (c *Convergent) Convergent() {}
+
+// Plan has nothing to do when the effect is there already.
+func (c *Convergent) Plan(ctx context.Context, req *action.Request) (action.Plan, error) {
+	p, err := c.Worker.Plan(ctx, req)
+	if recorded(c.Effects, "run ") {
+		p.Changes = nil
+	}
+	return p, err
+}
 
 // Run has its effect once, however often it is called.
 func (c *Convergent) Run(ctx context.Context, req *action.Request) (action.Result, error) {

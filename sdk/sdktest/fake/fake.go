@@ -29,7 +29,7 @@ import (
 // EnvStart is an environment variable that makes the program misbehave before
 // it serves: "exit", "noise", "endless", "silent", "early" (a line before the
 // greeting), "panic", "future" (a protocol nobody speaks yet), "plain" (no
-// certificate), or a duration to wait.
+// certificate), "garbage" (on the wire), or a duration to wait.
 const EnvStart = "FAKE_START"
 
 // Main is the program.
@@ -137,6 +137,8 @@ func misbehave(how string) {
 		if err := os.Unsetenv(handshake.EnvCertificate); err != nil {
 			panic(err)
 		}
+	case "garbage":
+		serveGarbage()
 	default:
 		d, err := time.ParseDuration(how)
 		if err != nil {
