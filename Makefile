@@ -68,7 +68,7 @@ bench-parts: ## Run the benchmarks of single packages
 lint: lint-go lint-proto ## Check code and protocol files
 
 lint-go: $(LINT)
-	$(LINT) run $(PATTERNS)
+	$(LINT) run --allow-serial-runners $(PATTERNS)
 
 lint-proto: $(BUF)
 	$(BUF) lint sdk/proto
