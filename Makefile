@@ -52,7 +52,8 @@ test-modules: ## Build and test each module alone, without the workspace that hi
 		(cd $$m && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test $(RACE) ./...); done
 
 test-real: build ## Run the tests with real processes under real load: kill and resume, switches, the demo
-	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v $(PATTERNS)
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v \
+		$$(grep -rl --include='*_test.go' '^func TestReal' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' $(MODULES) | while read -r file; do \
@@ -68,7 +69,7 @@ bench-parts: ## Run the benchmarks of single packages
 lint: lint-go lint-proto ## Check code and protocol files
 
 lint-go: $(LINT)
-	$(LINT) run $(PATTERNS)
+	$(LINT) run --allow-serial-runners $(PATTERNS)
 
 lint-proto: $(BUF)
 	$(BUF) lint sdk/proto

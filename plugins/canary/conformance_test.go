@@ -10,6 +10,9 @@ import (
 
 // Each suite serves the plugin as it is, not the strategy alone.
 
+// worlds keeps the race detector's share of a test run to seconds.
+const worlds = 200
+
 func TestCanaryConformance(t *testing.T) {
 	strategytest.Run(t, strategytest.Suite{
 		Subject: sdktest.Subject{
@@ -28,6 +31,7 @@ func TestCanaryConformance(t *testing.T) {
 			},
 		},
 		Approvals: []string{"half", "all"},
+		Worlds:    worlds,
 	})
 }
 
@@ -40,6 +44,7 @@ func TestBlueGreenConformance(t *testing.T) {
 		},
 		Approvals: []string{"go"},
 		Targets:   []target.Capabilities{percent, onOff},
+		Worlds:    worlds,
 	})
 }
 
@@ -47,5 +52,6 @@ func TestAllAtOnceConformance(t *testing.T) {
 	strategytest.Run(t, strategytest.Suite{
 		Subject: sdktest.Subject{Plugin: plugin(), Component: "all_at_once", Valid: []sdktest.Config{{}}},
 		Targets: []target.Capabilities{percent, onOff, {Weights: target.NoWeights}},
+		Worlds:  worlds,
 	})
 }
