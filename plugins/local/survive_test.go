@@ -425,6 +425,32 @@ func testInstaller(node string) int {
 	select {}
 }
 
+// TestNothingPilesUp: a service that is deployed to again and again holds no
+// more files open than in the beginning.
+func TestNothingPilesUp(t *testing.T) {
+	d := deploy(t, nil)
+	d.first("v0")
+	s := d.state()
+	files := func(id proc.ID) int {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", id.PID))
+		if err != nil {
+			t.Skip("open files cannot be counted here:", err)
+		}
+		return len(entries)
+	}
+	keeper, front := files(s.Keeper), files(s.Front)
+	for i := range 10 {
+		next, old := fmt.Sprintf("v%d", i+1), fmt.Sprintf("v%d", i)
+		d.install(next)
+		d.setWeight(next, 100)
+		get(t, d.url())
+		d.settle(next)
+		d.retire(old)
+	}
+	// A few connections may still be kept for a moment.
+	eventually(t, "open files are few again", func() bool { return files(s.Keeper) <= keeper+2 && files(s.Front) <= front+4 })
+}
+
 func TestStopWithoutKeeper(t *testing.T) {
 	d := canary(t)
 	s := d.state()
