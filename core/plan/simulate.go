@@ -296,9 +296,6 @@ func (s *simulation) askStrategy(ctx context.Context, c kernel.Command) {
 	if d.StepID != "" {
 		s.step(snap, d)
 	}
-	if d.Wait.Verdict && len(s.steps) > 0 {
-		s.steps[len(s.steps)-1].Evidence = true
-	}
 	s.feed(ctx, fact)
 	if s.harmAt >= 0 && (s.first || s.node.Rollout.Analysis == nil) {
 		s.harmWithoutAnalysis(ctx)
