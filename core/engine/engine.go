@@ -84,7 +84,9 @@ type Replayed struct {
 // inboxPoll is how often other processes' messages are looked for.
 const inboxPoll = 250 * time.Millisecond
 
-// snapshotEvery is how many events lie between two snapshots.
+// snapshotEvery is how many events lie between two snapshots, at least: a
+// snapshot is as large as the graph, so a large graph has as many between them as
+// it has nodes, and all snapshots together cost no more than the events.
 const snapshotEvery = 1000
 
 // Engine is one process's part of a run.
@@ -396,9 +398,9 @@ func (e *Engine) forget(id int64) {
 }
 
 // snapshot saves the state now and then, so that resuming is quick. A snapshot
-// that fails costs only time.
+// that fails costs only time; one of a closed run would never be read.
 func (e *Engine) snapshot(ctx context.Context) error {
-	if e.State.Events()-e.written < snapshotEvery {
+	if e.State.Events()-e.written < int64(max(snapshotEvery, len(e.Plan.Graph.Nodes))) || e.State.Outcome() != "" {
 		return nil
 	}
 	saved, err := e.State.Save()
