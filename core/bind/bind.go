@@ -7,6 +7,8 @@ package bind
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -90,7 +92,7 @@ func Diagnostics(b *Bound, l diag.List, subject hcl.Range) hcl.Diagnostics {
 			made = diagnostics.Warning
 		}
 		h := made(at, "%s", "")
-		h.Summary, h.Detail = d.Summary, d.Detail
+		h.Summary, h.Detail = d.Summary, sentence(d.Detail)
 		extra := diagnostics.Extra{Code: d.Code}
 		for _, p := range wire.Sensitive {
 			extra.Hidden = extra.Hidden || d.Path.HasPrefix(p)
@@ -107,4 +109,22 @@ func Diagnostics(b *Bound, l diag.List, subject hcl.Range) hcl.Diagnostics {
 		out = append(out, h)
 	}
 	return out
+}
+
+// sentence makes a sentence of a plugin's detail, which is often the text of an
+// error: lower case, without an end.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	word, _, _ := strings.Cut(s, " ")
+	// A first word with capitals, dots or the like is a name and stays as it is.
+	if unicode.IsLower(first) && !strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLower(r) && r != '\'' && r != ',' }) {
+		s = string(unicode.ToUpper(first)) + s[size:]
+	}
+	if last, _ := utf8.DecodeLastRuneInString(s); unicode.IsLetter(last) || unicode.IsDigit(last) || strings.ContainsRune(`"')`, last) {
+		lastLine := s[strings.LastIndexByte(s, '\n')+1:]
+		if !strings.HasPrefix(lastLine, " ") {
+			s += "."
+		}
+	}
+	return s
 }

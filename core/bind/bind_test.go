@@ -391,7 +391,7 @@ Warning: Element
   on f.hcl line 3:
    3:   "a",
 
-fine
+Fine.
 
 Error: Secret element
   on f.hcl line 4
@@ -401,7 +401,7 @@ The plugin's reason is not shown, because it holds a sensitive value.
 Error: Invalid configuration
   on f.hcl line 6
 
-really
+Really.
 
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {

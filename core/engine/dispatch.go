@@ -130,21 +130,13 @@ func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err erro
 			f.Failure.Cancelled = true
 		}
 		return f
-	case errors.Is(err, host.ErrLost):
-		awaitEnd(plugin)
-		return kernel.CommandLost{Command: j.ID}
 	case errors.Is(err, host.ErrProtocol):
 		return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
 			Summary: "Plugin broke the protocol", Detail: e.redact(err.Error()), Where: where.String(),
 		}}
-	case cancelled:
-		// The call did not end within its grace: the process is taken out of use
-		// and ended, so that whoever acts next acts alone.
-		if plugin != nil {
-			e.Plugins.Quarantine(plugin, cancelGrace)
-			awaitEnd(plugin)
-		}
-		if errors.Is(context.Cause(ctx), errCancelled) || errors.Is(context.Cause(ctx), errNow) {
+	case cancelled, errors.Is(err, host.ErrLost):
+		e.seeOff(plugin)
+		if cause := context.Cause(ctx); errors.Is(cause, errCancelled) || errors.Is(cause, errNow) {
 			return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
 				Summary: "Cancelled", Detail: "The operation did not end in time and its process was ended.", Cancelled: true,
 			}}
@@ -156,14 +148,21 @@ func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err erro
 	}}
 }
 
-// awaitEnd makes sure that a process is gone before anything is built on its absence.
-func awaitEnd(p host.Plugin) {
+// seeOff makes sure that a process is gone before anything is built on its
+// absence. One that hangs is taken out of use first; its other calls get a grace.
+func (e *Engine) seeOff(p host.Plugin) {
 	if p == nil {
 		return
 	}
 	select {
 	case <-p.Done():
-	case <-time.After(cancelGrace):
+		return
+	default:
+	}
+	e.Plugins.Quarantine(p, cancelGrace)
+	select {
+	case <-p.Done():
+	case <-time.After(2 * cancelGrace):
 		p.Stop(0)
 		<-p.Done()
 	}

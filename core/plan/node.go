@@ -241,7 +241,7 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 			}
 			return diags
 		}
-		if diags = append(diags, unmet(n, k)...); diags.HasErrors() {
+		if diags = append(diags, unmet(n, k, false)...); diags.HasErrors() {
 			return diags
 		}
 		wire := bound.Wire()
@@ -251,6 +251,10 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 	}
 	sim, limits, err := simulate(ctx, *k, out.Targets, next)
 	if contract, ok := isContractError(err); ok {
+		// What the strategy declares says it better than how its simulation failed.
+		if lacks := unmet(n, k, true); lacks.HasErrors() {
+			return append(diags, lacks...)
+		}
 		return append(diags, diagnostics.Error(subject, "Strategy cannot be carried out",
 			"In the simulation of this rollout the strategy does what it must not, or what its targets cannot do: %s.", contract.what))
 	}
@@ -265,8 +269,10 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 	return diags
 }
 
-// unmet says which needs of the strategy a target cannot meet.
-func unmet(n *program.Node, k *kernel.Node) hcl.Diagnostics {
+// unmet says which needs of the strategy a target cannot meet. How it divides
+// traffic counts only with weights: a strategy declares its default, and its
+// configuration may be content with less.
+func unmet(n *program.Node, k *kernel.Node, weights bool) hcl.Diagnostics {
 	needs := n.Strategy.Entry.Strategy
 	if needs == nil {
 		return nil
@@ -279,7 +285,7 @@ func unmet(n *program.Node, k *kernel.Node) hcl.Diagnostics {
 		if needs.SideBySide && !can.SideBySide {
 			lacks = append(lacks, "run two releases side by side")
 		}
-		if rank[string(needs.Weights)] > rank[string(can.Weights)] {
+		if weights && rank[string(needs.Weights)] > rank[string(can.Weights)] {
 			switch needs.Weights {
 			case "percent":
 				lacks = append(lacks, "divide traffic by percent")

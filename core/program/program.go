@@ -134,7 +134,7 @@ func New(p *config.Pipeline, opts Options) (*Program, hcl.Diagnostics) {
 		prog.results.add(st.Addr, n)
 	}
 	diags = append(diags, prog.order(nodes)...)
-	diags = append(diags, prog.checkBodies()...)
+	diags = append(diags, prog.checkBodies(nodes)...)
 	diags = append(diags, sc.Check()...)
 	diags = append(diags, secrets.variables(p, sc)...)
 	diags = append(diags, secrets.short()...)

@@ -249,12 +249,9 @@ func gateOf(name string, a settings.Approval) kernel.Gate {
 }
 
 // checkBodies binds every slot with what is known now, for the mistakes in it.
-func (p *Program) checkBodies() hcl.Diagnostics {
+func (p *Program) checkBodies(nodes []*Node) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	for _, n := range p.Nodes {
-		if n.Stage == nil {
-			continue
-		}
+	for _, n := range nodes {
 		for _, s := range n.Slots() {
 			_, more := p.Bind(n, s, Surroundings{})
 			diags = append(diags, more...)

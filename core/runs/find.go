@@ -28,7 +28,10 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
-	s := fmt.Sprintf("no run matches %q", e.Ref)
+	if e.Ref == "latest" {
+		return "there are no runs yet; begin one with runner apply"
+	}
+	s := fmt.Sprintf("no run matches %q; runner history lists them", e.Ref)
 	if len(e.Near) > 0 {
 		s += "; did you mean " + strings.Join(e.Near, " or ") + "?"
 	}

@@ -5,9 +5,9 @@ package host
 import "os"
 
 // socketBase is a directory for sockets whose path is short enough: the system
-// takes about a hundred bytes, and the names below it need half of them.
+// takes 103 bytes at the least, and the names below it need 63 of them.
 func socketBase() string {
-	const longest = 48
+	const longest = 40
 	if dir := os.TempDir(); len(dir) <= longest {
 		return dir
 	}

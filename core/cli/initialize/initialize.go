@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/lockfile"
@@ -55,7 +57,10 @@ and the folder of this program, in this order.`,
 
 func run(ctx context.Context, opts *Options) error {
 	w, diags := workspace.Open(opts.Env)
-	if err := w.Show(opts.Env.Stderr, diags); err != nil {
+	if w.Pipeline.Incomplete || w.Dir == "" {
+		return w.Show(opts.Env.Stderr, diags)
+	}
+	if err := w.Show(opts.Env.Stderr, ours(w, diags)); err != nil {
 		return err
 	}
 	found, diags := pluginhost.Resolve(ctx, workspace.Requirements(w.Pipeline), w.Lock, pluginhost.Options{
@@ -92,4 +97,22 @@ func run(ctx context.Context, opts *Options) error {
 	}
 	fmt.Fprintf(out, "\nThe pipeline is ready. To see what it would do:\n  runner plan\n")
 	return nil
+}
+
+// ours are the diagnostics that matter to choosing plugins: those of the runner
+// block, and of files that are not the pipeline's. Mistakes elsewhere are told by
+// validate, which needs the plugins' schemas to find them all.
+func ours(w *workspace.Workspace, diags hcl.Diagnostics) hcl.Diagnostics {
+	block := w.Pipeline.Runner.Range
+	var out hcl.Diagnostics
+	for _, d := range diags {
+		if d.Subject == nil || w.Pipeline.Sources[d.Subject.Filename] == nil || d.Severity == hcl.DiagWarning || inBlock(*d.Subject, block) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func inBlock(at, block hcl.Range) bool {
+	return at.Filename == block.Filename && at.Start.Byte >= block.Start.Byte && at.End.Byte <= block.End.Byte
 }
