@@ -120,11 +120,14 @@ func sentence(s string) string {
 	if unicode.IsLower(first) && !strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLower(r) && r != '\'' && r != ',' }) {
 		s = string(unicode.ToUpper(first)) + s[size:]
 	}
-	if last, _ := utf8.DecodeLastRuneInString(s); unicode.IsLetter(last) || unicode.IsDigit(last) || strings.ContainsRune(`"')`, last) {
-		lastLine := s[strings.LastIndexByte(s, '\n')+1:]
-		if !strings.HasPrefix(lastLine, " ") {
-			s += "."
-		}
+	lastLine := s[strings.LastIndexByte(s, '\n')+1:]
+	if s != "" && !strings.HasPrefix(lastLine, " ") && !strings.HasSuffix(s, "\n") && !strings.ContainsRune(".!?:…", lastRune(s)) {
+		s += "."
 	}
 	return s
+}
+
+func lastRune(s string) rune {
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return r
 }

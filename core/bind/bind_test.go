@@ -385,7 +385,7 @@ func TestDiagnosticsOfPlugins(t *testing.T) {
 	want := `Error: Whole
   on g.hcl line 99
 
-about 100%
+About 100%.
 
 Warning: Element
   on f.hcl line 3:
