@@ -49,7 +49,7 @@ test: ## Run the quick tests of all modules
 
 test-modules: ## Build and test each module alone, without the workspace that hides wrong requirements
 	@set -e; for m in $(MODULES); do echo "== $$m"; \
-		(cd $$m && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test $(RACE) ./...); done
+		(cd $$m && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...); done
 
 test-real: build ## Run the tests with real processes under real load: kill and resume, switches, the demo
 	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v \

@@ -129,31 +129,29 @@ func (w *world) checkEnd() {
 	}
 }
 
-// TestRandomRunsEnd runs random graphs through random worlds: every run ends,
-// every folded journal equals the live state, and the guards hold throughout.
+var worlds = []trouble{
+	{},
+	{fail: 10, reject: 10},
+	{lose: 5, crash: 3},
+	{fail: 5, lose: 3, crash: 2, stop: 5, reject: 10, harm: 3, inconclusive: 30, unwind: 3},
+	{harm: 10, inconclusive: 50, unwind: 20, crash: 5},
+}
+
+// randomRun runs a random graph through a random world.
+func randomRun(t *testing.T, seed uint64) Outcome {
+	w := newWorld(t, randomGraph(rand.New(rand.NewPCG(seed, 1)), 12), seed, worlds[seed%uint64(len(worlds))])
+	w.run()
+	w.checkEnd()
+	return w.s.Outcome()
+}
+
+// Every run ends, every folded journal equals the live state, and the guards
+// hold throughout. FuzzRuns goes on where this test ends.
 func TestRandomRunsEnd(t *testing.T) {
-	runs := 3000
-	if testing.Short() {
-		runs = 300
-	}
-	worlds := []trouble{
-		{},
-		{fail: 10, reject: 10},
-		{lose: 5, crash: 3},
-		{fail: 5, lose: 3, crash: 2, stop: 5, reject: 10, harm: 3, inconclusive: 30, unwind: 3},
-		{harm: 10, inconclusive: 50, unwind: 20, crash: 5},
-	}
+	const runs = 400
 	outcomes := map[Outcome]int{}
 	for seed := range uint64(runs) {
-		rnd := rand.New(rand.NewPCG(seed, 1))
-		g := randomGraph(rnd, 12)
-		w := newWorld(t, g, seed, worlds[seed%uint64(len(worlds))])
-		w.run()
-		w.checkEnd()
-		outcomes[w.s.Outcome()]++
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+		outcomes[randomRun(t, seed)]++
 	}
 	t.Logf("outcomes: %v", outcomes)
 	for _, o := range []Outcome{Succeeded, Failed, RolledBack, Rejected, Cancelled} {
@@ -161,4 +159,9 @@ func TestRandomRunsEnd(t *testing.T) {
 			t.Errorf("no run ended %s: the worlds are too kind", o)
 		}
 	}
+}
+
+func FuzzRuns(f *testing.F) {
+	f.Add(uint64(400))
+	f.Fuzz(func(t *testing.T, seed uint64) { randomRun(t, seed) })
 }
