@@ -214,11 +214,13 @@ func (s *State) view(n *nodeState) NodeView {
 				gv.Inputs = []Input{{Name: "outcome", Type: "string", Optional: true,
 					Description: `"happened" (the default) to go on, "again" to run it once more`}}
 			}
+			people := map[string]bool{}
 			for _, a := range g.Answers {
 				if a.Yes && s.counts(def, a) {
-					gv.Given++
+					people[a.Who] = true
 				}
 			}
+			gv.Given = len(people)
 			v.Gates = append(v.Gates, gv)
 		}
 	}

@@ -63,7 +63,12 @@ func (m *maker) plugin(ctx context.Context, s *program.Slot) (host.Plugin, hcl.D
 		return nil, diags
 	}
 	plugin, err := m.opts.Plugins.Get(ctx, spec)
-	return plugin, append(diags, Problem(err, nil, s.Use.ComponentRange)...)
+	if err == nil {
+		return plugin, diags
+	}
+	// What the plugin says of its own block is shown there.
+	bound, at := m.prog.PluginBlock(s)
+	return plugin, append(diags, Problem(err, bound, at)...)
 }
 
 // Problem places an error of a plugin in the file.
@@ -96,7 +101,6 @@ func (m *maker) action(ctx context.Context, n *program.Node, out *Node) hcl.Diag
 	if n.Rollback != nil {
 		_, _, more := m.validate(ctx, n, n.Rollback, program.Surroundings{})
 		diags = append(diags, more...)
-		out.WayBack, out.Back = call.BestEffort, "run "+n.Rollback.Entry.Name
 	}
 	if diags.HasErrors() {
 		return diags
@@ -112,7 +116,10 @@ func (m *maker) action(ctx context.Context, n *program.Node, out *Node) hcl.Diag
 	} else {
 		out.Changes = []call.Change{{Action: call.Run, Subject: s.Entry.Name, Summary: "runs"}}
 	}
-	if _, undo := s.Entry.Operation("undo"); undo && n.Rollback == nil {
+	switch _, undo := s.Entry.Operation("undo"); {
+	case n.Rollback != nil:
+		out.WayBack, out.Back = call.BestEffort, "run "+n.Rollback.Entry.Name
+	case undo:
 		if out.WayBack == call.NoWayBack {
 			out.WayBack = call.BestEffort
 		}

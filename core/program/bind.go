@@ -71,6 +71,17 @@ func (p *Program) spec(plugin, alias string) (pluginhost.Spec, hcl.Diagnostics) 
 	return spec, diags
 }
 
+// PluginBlock is the plugin block that configures the plugin of a slot, and its
+// place; where there is none, nil and the place of the component's name.
+func (p *Program) PluginBlock(s *Slot) (*bind.Bound, hcl.Range) {
+	block, found := p.Pipeline.Plugin(s.Entry.Plugin, s.Alias)
+	if !found {
+		return nil, s.Use.ComponentRange
+	}
+	bound, _ := p.bindPlugin(s.Entry.Plugin, block)
+	return bound, block.Range
+}
+
 // bindPlugin evaluates a plugin block; an absent one is an empty one.
 func (p *Program) bindPlugin(plugin string, block *config.Plugin) (*bind.Bound, hcl.Diagnostics) {
 	_, about, err := p.catalog.Plugin(plugin)

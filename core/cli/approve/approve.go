@@ -150,6 +150,9 @@ func choose(opts *Options, rec runs.Record, state *kernel.State) (string, kernel
 	return "", kernel.GateView{}, &command.ExitError{Code: command.Failed, Message: strings.TrimRight(b.String(), "\n")}
 }
 
+// outcomes are the answers to a gate that asks what became of an operation.
+var outcomes = []string{"happened", "again"}
+
 // inputs reads the values that the gate asks for.
 func inputs(opts *Options, gate kernel.GateView) (map[string]json.RawMessage, error) {
 	values := map[string]json.RawMessage{}
@@ -162,6 +165,9 @@ func inputs(opts *Options, gate kernel.GateView) (map[string]json.RawMessage, er
 		i := slices.Index(names, name)
 		if !ok || i < 0 {
 			return nil, fmt.Errorf("-input=%s: gate %q takes inputs as name=value%s.%s", pair, gate.Name, listed(names), diagnostics.Suggest(name, names))
+		}
+		if gate.Kind == kernel.DoubtGate && !slices.Contains(outcomes, text) {
+			return nil, fmt.Errorf("-input=%s: what became of the operation is one of %s.%s", pair, strings.Join(outcomes, ", "), diagnostics.Suggest(text, outcomes))
 		}
 		v, err := typed(gate.Inputs[i].Type, text)
 		if err != nil {

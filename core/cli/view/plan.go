@@ -146,7 +146,11 @@ func writeRollout(say func(string, ...any), n plan.Node, k *kernel.Node) {
 		writeStep(say, st, len(k.Rollout.Waves) > 1)
 	}
 	if a := k.Rollout.Analysis; a != nil && !sim.First {
-		say("      judged every %s; without enough evidence after %s: %s", span(a.Interval), span(a.Deadline), a.OnInconclusive)
+		late := "waits for enough evidence"
+		if a.Deadline > 0 {
+			late = fmt.Sprintf("without enough evidence after %s: %s", span(a.Deadline), a.OnInconclusive)
+		}
+		say("      judged every %s; %s", span(a.Interval), late)
 	}
 }
 
