@@ -126,11 +126,12 @@ func TestLostOnceOperationIsInDoubt(t *testing.T) {
 		runs.Add(1)
 		return "", host.ErrLost
 	})
-	idle, state, err := b.drive(nil)
+	idle, _, err := b.drive(nil)
 	if err != nil || idle != kernel.WaitingForPeople {
 		t.Fatalf("left %q, error %v, want it to wait for people", idle, err)
 	}
-	if idle, state, err = b.drive(nil); err != nil || idle != kernel.WaitingForPeople || runs.Load() != 1 {
+	idle, state, err := b.drive(nil)
+	if err != nil || idle != kernel.WaitingForPeople || runs.Load() != 1 {
 		t.Fatalf("resumed: left %q after %d runs, error %v", idle, runs.Load(), err)
 	}
 	view, _ := state.Node("stage.s0")

@@ -86,8 +86,6 @@ type bench struct {
 	lock   *lockfile.File
 	values scope.Values
 	events []kernel.Event
-	logged []string
-	mu     sync.Mutex
 }
 
 func text(name string, class schema.Class) host.Component {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -157,8 +158,8 @@ func (h *Human) settled(at kernel.Time, f kernel.NodeSettled) {
 	if f.Outcome == kernel.Skipped || f.Outcome == kernel.NotRun {
 		took = ""
 	}
-	if _, ok := h.started[f.Node]; !ok && f.Outcome == kernel.Succeeded {
-		return // a barrier
+	if strings.HasPrefix(f.Node, "environment.") {
+		return
 	}
 	h.say(at, f.Node, "%s%s%s", words, took, because(f.Why))
 }
