@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/sdk/sdktest/fake"
 	"github.com/runner-pipelines/runner/sdk/target"
@@ -88,6 +89,36 @@ func TestKilledRunEndsAsTheUninterruptedOne(t *testing.T) {
 	}
 	if got.Outcome != kernel.Succeeded || len(got.Steps) != 2 {
 		t.Errorf("it ended as %+v", got)
+	}
+}
+
+// An interrupted run exits with 130, stays where it is, and can be resumed.
+func TestInterruptedRunIsResumed(t *testing.T) {
+	t.Parallel()
+	for name, interrupts := range map[string]int{"once": 1, "twice": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := killedDir(t)
+			inDir(t, dir, "apply", "-auto-approve", "-var", "version=one")
+			cmd := start(t, dir, "apply", "-auto-approve", "-var", "version=two")
+			waitFor(t, "half of the traffic is with the candidate", func() bool { return halfway(dir) })
+			for range interrupts {
+				if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+					t.Fatal(err)
+				}
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != command.Interrupted {
+				t.Errorf("exit code %d, want %d", code, command.Interrupted)
+			}
+			if !halfway(dir) {
+				t.Error("the rollout was not left where it stood")
+			}
+			inDir(t, dir, "resume")
+			if got := endOf(t, dir); got.Outcome != kernel.Succeeded || got.Weights[got.Stable] != target.Full {
+				t.Errorf("it ended as %+v", got)
+			}
+		})
 	}
 }
 
