@@ -16,7 +16,6 @@ import (
 	"github.com/runner-pipelines/runner/core/bind"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/program"
 	"github.com/runner-pipelines/runner/core/settings"
 	"github.com/runner-pipelines/runner/sdk/call"
@@ -93,7 +92,7 @@ func (e *Engine) ready(ctx context.Context, n *program.Node, s *program.Slot, ar
 	}
 	plugin, err := e.Plugins.Get(ctx, spec)
 	if err != nil {
-		return nil, nil, append(diags, plan.Problem(err, bound, s.Use.Range)...)
+		return nil, nil, append(diags, notStarted(err, bound, s.Use.Range)...)
 	}
 	return plugin, bound, diags
 }

@@ -9,8 +9,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/runner-pipelines/runner/core/bind"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lock"
+	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/program"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/host"
@@ -199,6 +201,19 @@ func (e *Engine) failure(p *diag.Problem, where hcl.Range) kernel.Failure {
 	return f
 }
 
+// startAgain marks the diagnostic of a process that may start at another try.
+type startAgain struct{}
+
+// notStarted places the error of a process that did not start.
+func notStarted(err error, bound *bind.Bound, at hcl.Range) hcl.Diagnostics {
+	diags := plan.Problem(err, bound, at)
+	var p *diag.Problem
+	if len(diags) > 0 && (!errors.As(err, &p) || p.Retry != diag.Never) {
+		diags[0].Extra = startAgain{}
+	}
+	return diags
+}
+
 // misconfigured is the fact for configuration that cannot be bound.
 func (e *Engine) misconfigured(j job, diags hcl.Diagnostics) kernel.Fact {
 	f := kernel.Failure{Summary: "Configuration cannot be evaluated", Effect: "none"}
@@ -208,6 +223,9 @@ func (e *Engine) misconfigured(j job, diags hcl.Diagnostics) kernel.Fact {
 		}
 		if f.Where == "" && d.Subject != nil {
 			f.Where = d.Subject.String()
+		}
+		if _, again := d.Extra.(startAgain); again {
+			f.Retry = "safe"
 		}
 		if i == 0 || f.Detail == "" {
 			f.Summary, f.Detail = d.Summary, e.redact(d.Detail)

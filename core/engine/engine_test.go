@@ -175,7 +175,6 @@ func TestStopNowLeavesAHangingCall(t *testing.T) {
 	b.acts(func(ctx context.Context, _ call.Call, _ string, _ host.Sink) (string, error) {
 		close(started)
 		<-ctx.Done()
-		close(b.pool.plugin.done)
 		return "", ctx.Err() // the host has waited its grace
 	})
 	stop := make(chan kernel.StopMode, 2)

@@ -71,6 +71,7 @@ func (p *pool) Quarantine(host.Plugin, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.quarantined++
+	close(p.plugin.done)
 }
 
 // bench is one run that can be driven by several engines, one after the other.

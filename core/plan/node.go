@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -257,6 +258,11 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 		}
 	}
 	sim, limits, err := simulate(ctx, *k, out.Targets, next)
+	if err == nil && sim.First {
+		// A first deployment goes straight to all traffic. What the next one would
+		// do is refused today.
+		_, _, err = simulate(ctx, *k, withStable(out.Targets), next)
+	}
 	if contract, ok := isContractError(err); ok {
 		// What the strategy declares says it better than how its simulation failed.
 		if lacks := unmet(n, k, true); lacks.HasErrors() {
@@ -274,6 +280,15 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 		diags = append(diags, unasked(n, limits)...)
 	}
 	return diags
+}
+
+// withStable pretends that there is a stable release everywhere.
+func withStable(targets []Target) []Target {
+	out := slices.Clone(targets)
+	for i := range out {
+		out[i].Stable = "stable"
+	}
+	return out
 }
 
 // unmet says which needs of the strategy a target cannot meet. How it divides

@@ -74,11 +74,18 @@ func launch(ctx context.Context, start Launch, cfg host.Config, prog discover.Pr
 	if err != nil {
 		return nil, err
 	}
-	if err := prog.Unchanged(cfg.Command[0]); err != nil {
+	if err := prog.Unchanged(cfg.Command[0]); err != nil && !sameContent(prog, cfg.Command[0]) {
 		p.Stop(0)
-		return nil, problem(CodeChanged, "Plugin program was changed", "While the plugin %q was started its program was replaced: %v. Nothing was done with it. Try again once nobody installs plugins.", cfg.Name, err)
+		return nil, diag.Retryable(problem(CodeChanged, "Plugin program was changed", "While the plugin %q was started its program was replaced: %v. Nothing was done with it. Try again once nobody installs plugins.", cfg.Name, err))
 	}
 	return p, nil
+}
+
+// sameContent reads a program anew whose file was touched: a link or a backup
+// changes its times, and not what it is.
+func sameContent(prog discover.Program, path string) bool {
+	now, err := discover.ReadProgram(path, discover.Platform())
+	return err == nil && now.Hash == prog.Hash
 }
 
 // LoadLock reads the lock file at path and, from the state folder, what is locked for

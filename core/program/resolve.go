@@ -159,6 +159,10 @@ func (p *Program) resolveAnalysis(n *Node) hcl.Diagnostics {
 		diags = append(diags, diagnostics.Error(c.Analysis.Range, "Analysis without a strategy",
 			"Without a strategy all traffic goes to the candidate at once, and no verdict could come in time. Add a strategy block, such as canary, or use verify."))
 	}
+	if a := n.Settings.Analysis; a != nil && c.Strategy != nil && a.Deadline == 0 && c.Analysis.Deadline == nil {
+		diags = append(diags, diagnostics.Error(c.Analysis.Range, "Missing deadline",
+			"A step is passed on evidence, and evidence may never come. Say how long to wait for it, and what then: deadline = \"30m\" and on_inconclusive = \"abort\" (take the rollout back) or \"hold\" (ask people)."))
+	}
 	for _, m := range c.Analysis.Metrics {
 		slot, more := p.slot(n.Stage, m.Name, MetricRole, m.Use, schema.KindMetrics)
 		diags = append(diags, more...)
