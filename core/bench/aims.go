@@ -25,39 +25,34 @@ const (
 // tool is not installed or the size was left out, says so.
 func (b *bench) aims() ([]aim, error) {
 	wide, chain := shape{stages: 1000}, shape{stages: 1000, chain: true}
-	wall := func(name string) (time.Duration, bool) {
-		s, ok := b.cell(name).median()
-		return s.wall, ok
-	}
-	ratio := func(what string, of, to time.Duration, ok bool, met func(float64) bool) aim {
-		if !ok || to <= 0 {
-			return aim{what: what, measured: notMeasured}
-		}
-		r := float64(of) / float64(to)
-		return aim{what: what, measured: fmt.Sprintf("%.2f×", r), met: met(r)}
-	}
-	within := func(what, name string, limit time.Duration) aim {
-		d, ok := wall(name)
+	ratio := func(what string, met func(float64) bool, of func(walls) float64, names ...string) aim {
+		r, ok := b.perRound(of, names...)
 		if !ok {
 			return aim{what: what, measured: notMeasured}
 		}
-		return aim{what: what, measured: seconds(d), met: d < limit}
+		return aim{what: what, measured: fmt.Sprintf("%.2f×", r), met: met(r)}
+	}
+	within := func(what, name string, limit time.Duration) aim {
+		s, ok := b.cell(name).median()
+		if !ok {
+			return aim{what: what, measured: notMeasured}
+		}
+		return aim{what: what, measured: seconds(s.wall), met: s.wall < limit}
 	}
 
-	ours, ok := wall(shapeCell(runnerTool, wide))
-	theirs, ok2 := wall(shapeCell(terraformTool, wide))
-	makes, ok3 := wall(shapeCell(makeTool, wide))
-	link, ok4 := wall(shapeCell(runnerTool, chain))
-	calls, ok5 := wall(shapeCell(bareTool, chain))
-	disk, ok6 := wall(fsyncCell)
-	short, ok7 := wall(shapeCell(runnerTool, shape{stages: 100, chain: true}))
-	single, ok8 := wall(shapeCell(runnerTool, shape{stages: 1}))
+	one, ours, link := shapeCell(runnerTool, shape{stages: 1}), shapeCell(runnerTool, wide), shapeCell(runnerTool, chain)
+	theirs, makes := shapeCell(terraformTool, wide), shapeCell(makeTool, wide)
+	calls, short := shapeCell(bareTool, chain), shapeCell(runnerTool, shape{stages: 100, chain: true})
 	out := []aim{
-		ratio("1,000 stages in parallel: at least 14× faster than Terraform", theirs, ours, ok && ok2, func(r float64) bool { return r >= 14 }),
-		ratio("1,000 stages in parallel: ahead of make -j2, as make's time over ours", makes, ours, ok && ok3, func(r float64) bool { return r > 1 }),
-		ratio("a chain of 1,000: within 3× of 1,000 fsyncs and 1,000 bare calls", link, disk+calls, ok4 && ok5 && ok6, func(r float64) bool { return r <= 3 }),
-		ratio("a chain grows linearly: a link of 1,000 beside one of 100", (link-single)/999, (short-single)/99, ok4 && ok7 && ok8, func(r float64) bool { return r <= linear }),
-		within("one stage, cold: under 0.1 s", shapeCell(runnerTool, shape{stages: 1}), 100*time.Millisecond),
+		ratio("1,000 stages in parallel: at least 14× faster than Terraform", func(r float64) bool { return r >= 14 },
+			func(w walls) float64 { return w[theirs] / w[ours] }, theirs, ours),
+		ratio("1,000 stages in parallel: ahead of make -j2, as make's time over ours", func(r float64) bool { return r > 1 },
+			func(w walls) float64 { return w[makes] / w[ours] }, makes, ours),
+		ratio("a chain of 1,000: within 3× of 1,000 fsyncs and 1,000 bare calls", func(r float64) bool { return r <= 3 },
+			func(w walls) float64 { return w[link] / (w[fsyncCell] + w[calls]) }, link, fsyncCell, calls),
+		ratio("a chain grows linearly: a link of 1,000 beside one of 100", func(r float64) bool { return r <= linear },
+			func(w walls) float64 { return (w[link] - w[one]) / 999 / ((w[short] - w[one]) / 99) }, link, short, one),
+		within("one stage, cold: under 0.1 s", one, 100*time.Millisecond),
 		b.memory(),
 		within("validate of 1,000 stages: under 0.15 s", commandCell("validate", 1000), 150*time.Millisecond),
 		within("plan of 1,000 stages: under 0.5 s", commandCell("plan", 1000), 500*time.Millisecond),

@@ -103,3 +103,20 @@ func TestMedianIsOfEachFigure(t *testing.T) {
 		t.Error("a thing that was not measured has a median")
 	}
 }
+
+func TestRatiosAreTakenWithinARound(t *testing.T) {
+	b := &bench{cells: []*cell{
+		{name: "slow", samples: []sample{{wall: 20}, {wall: 4}, {wall: 6}}},
+		{name: "fast", samples: []sample{{wall: 10}, {wall: 1}, {wall: 2}, {wall: 100}}},
+		{name: "never"},
+	}}
+	ratio := func(w walls) float64 { return w["slow"] / w["fast"] }
+	if got, ok := b.perRound(ratio, "slow", "fast"); !ok || got != 3 {
+		t.Errorf("ratio is %v, want 3", got)
+	}
+	for _, missing := range []string{"never", "unknown"} {
+		if _, ok := b.perRound(ratio, "slow", "fast", missing); ok {
+			t.Errorf("there is a ratio with %s, which was not measured", missing)
+		}
+	}
+}

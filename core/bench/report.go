@@ -60,7 +60,7 @@ func (b *bench) report() ([]byte, error) {
 	table(&out, []string{"aim", "measured", ""}, aimRows(aims))
 	line("\n### Side by side\n")
 	table(&out, b.sideHead(), b.sideRows())
-	line("\nTimes are medians, with the number of measurements behind them where it is below five. The factors are times that of `runner apply`.")
+	line("\nTimes are medians, with the number of measurements behind them where it is below five. The factors are times that of `runner apply` in the same round; of several rounds, the median.")
 	line("\n### The runner by itself\n")
 	table(&out, []string{"", "wall", "CPU, plugins included", "peak memory"}, b.ownRows())
 	line("\n### One plugin process\n")
@@ -101,28 +101,29 @@ func (b *bench) sideHead() []string {
 func (b *bench) sideRows() [][]string {
 	var rows [][]string
 	for _, s := range b.shapes {
-		ours, _ := b.cell(shapeCell(runnerTool, s)).median()
 		row := []string{s.String()}
 		for _, t := range b.tools {
-			row = append(row, side(t, b.cell(shapeCell(t.name, s)), ours))
+			row = append(row, b.side(t, s))
 		}
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// side is one tool's time and what it is beside ours.
-func side(t tool, c *cell, ours sample) string {
+// side is one tool's time and how many times that of the runner it is.
+func (b *bench) side(t tool, s shape) string {
 	if !t.installed() {
 		return notInstalled
 	}
+	ours, theirs := shapeCell(runnerTool, s), shapeCell(t.name, s)
+	c := b.cell(theirs)
 	m, ok := c.median()
 	if !ok {
 		return "more than " + seconds(processTimeout)
 	}
 	text := seconds(m.wall)
-	if t.name != runnerTool {
-		text += fmt.Sprintf(" (%.2f×)", float64(m.wall)/float64(ours.wall))
+	if r, ok := b.perRound(func(w walls) float64 { return w[theirs] / w[ours] }, theirs, ours); ok && theirs != ours {
+		text += fmt.Sprintf(" (%.2f×)", r)
 	}
 	if len(c.samples) < 5 {
 		text += fmt.Sprintf(", n = %d", len(c.samples))

@@ -177,6 +177,33 @@ func (b *bench) cell(name string) *cell {
 	return nil
 }
 
+// walls are the seconds that cells took in one round.
+type walls map[string]float64
+
+// perRound compares the cells named within each round, and gives the median of all
+// rounds in which each of them was measured; false when there is none. What was
+// measured while the machine was busy is so compared with its like.
+func (b *bench) perRound(compare func(walls) float64, names ...string) (float64, bool) {
+	var all []float64
+	for round := 0; ; round++ {
+		w := walls{}
+		for _, name := range names {
+			if c := b.cell(name); c != nil && round < len(c.samples) {
+				w[name] = c.samples[round].wall.Seconds()
+			}
+		}
+		if len(w) < len(names) {
+			break
+		}
+		all = append(all, compare(w))
+	}
+	if len(all) == 0 {
+		return 0, false
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2, true
+}
+
 // measure goes through all cells in rounds, so that what disturbs the machine for
 // a while disturbs all that is compared.
 func (b *bench) measure(ctx context.Context, reps int, spend time.Duration, progress io.Writer) error {
