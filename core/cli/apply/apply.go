@@ -20,6 +20,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
+	"github.com/runner-pipelines/runner/core/pluginhost"
 )
 
 // Options of the command.
@@ -74,18 +75,24 @@ func run(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := w.OpenState(ctx); err != nil {
-		return err
-	}
-	defer w.Close()
 	name := "apply-" + strings.ToLower(rand.Text()[:10])
 	alive, err := drive.AcquireAlive(ctx, w, name, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = alive.Release() }()
+	var pool *pluginhost.Pool
+	if opts.PlanFile == "" {
+		pool = w.Pool(opts.Planning.PluginDir, w.Lock, alive)
+		defer pool.StopAll()
+		w.Warm(ctx, pool)
+	}
+	if err := w.OpenState(ctx); err != nil {
+		return err
+	}
+	defer w.Close()
 	v := viewOf(opts)
-	made, err := prepare(ctx, w, opts, alive)
+	made, err := prepare(ctx, w, opts, alive, pool)
 	if err != nil {
 		return err
 	}
@@ -122,9 +129,9 @@ func viewOf(opts *Options) view.View {
 }
 
 // prepare makes a plan, or opens the one that was kept.
-func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *lock.Alive) (*planning.Made, error) {
+func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *lock.Alive, pool *pluginhost.Pool) (*planning.Made, error) {
 	if opts.PlanFile == "" {
-		return planning.Make(ctx, w, opts.Planning, alive)
+		return planning.Make(ctx, w, opts.Planning, pool)
 	}
 	path := opts.PlanFile
 	if !filepath.IsAbs(path) {

@@ -54,11 +54,14 @@ func run(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
+	pool := w.Pool(opts.Planning.PluginDir, w.Lock, nil)
+	w.Warm(ctx, pool)
 	if err := w.OpenState(ctx); err != nil {
+		pool.StopAll()
 		return err
 	}
 	defer w.Close()
-	made, err := planning.Make(ctx, w, opts.Planning, nil)
+	made, err := planning.Make(ctx, w, opts.Planning, pool)
 	if err != nil {
 		return err
 	}

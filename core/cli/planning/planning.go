@@ -8,7 +8,6 @@ import (
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
-	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/program"
@@ -35,9 +34,14 @@ type Made struct {
 	Pool    *pluginhost.Pool
 }
 
-// Make plans a run. Errors were shown already. Alive is handed on to the
-// plugins' processes; it may be nil.
-func Make(ctx context.Context, w *workspace.Workspace, opts Options, alive *lock.Alive) (*Made, error) {
+// Make plans a run with the processes of a pool, which it stops on errors. Those
+// were shown already.
+func Make(ctx context.Context, w *workspace.Workspace, opts Options, pool *pluginhost.Pool) (_ *Made, err error) {
+	defer func() {
+		if err != nil {
+			pool.StopAll()
+		}
+	}()
 	if err := w.Show(w.Env.Stderr, w.Initialised()); err != nil {
 		return nil, err
 	}
@@ -49,13 +53,11 @@ func Make(ctx context.Context, w *workspace.Workspace, opts Options, alive *lock
 	if err != nil {
 		return nil, err
 	}
-	pool := w.Pool(opts.PluginDir, w.Lock, alive)
 	p, prog, diags := plan.Make(ctx, plan.Options{
 		Pipeline: w.Pipeline, Values: values, World: w.World(), Catalog: w.Catalog, Plugins: pool, Key: w.Key, Redactor: w.Redactor,
 		Lock: w.Lock.Bytes(), Lineage: lineage, Runner: w.Env.Version, Now: time.Now(), Artifacts: w.ArtifactDir(),
 	})
 	if err := w.Show(w.Env.Stderr, diags); err != nil {
-		pool.StopAll()
 		return nil, err
 	}
 	return &Made{Plan: p, Program: prog, Pool: pool}, nil
