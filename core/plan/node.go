@@ -139,10 +139,10 @@ func (m *maker) actionPlan(ctx context.Context, n *program.Node, plugin host.Plu
 	if diags.HasErrors() {
 		return diags
 	}
-	out.Changes, out.World, out.WayBack, out.EstimateMS = p.Changes, p.World, p.WayBack, p.Estimate.Milliseconds()
+	out.Changes, out.World, out.WayBack, out.EstimateMS = m.shown(p.Changes), p.World, p.WayBack, p.Estimate.Milliseconds()
 	switch {
 	case p.Deferred != "":
-		out.Deferred = append(out.Deferred, p.Deferred)
+		out.Deferred = append(out.Deferred, m.opts.Redactor.Redact(p.Deferred))
 	case len(p.Changes) == 0:
 		out.Unchanged = true
 	}
@@ -150,6 +150,15 @@ func (m *maker) actionPlan(ctx context.Context, n *program.Node, plugin host.Plu
 		out.Sealed = m.opts.Key.Seal(p.Sealed, planPlace(m.plan.Salt, n.ID))
 	}
 	return diags
+}
+
+// shown takes secrets out of what a plugin says that it would change.
+func (m *maker) shown(changes []call.Change) []call.Change {
+	out := slices.Clone(changes)
+	for i := range out {
+		out[i].Subject, out[i].Summary = m.opts.Redactor.Redact(out[i].Subject), m.opts.Redactor.Redact(out[i].Summary)
+	}
+	return out
 }
 
 func paths(list []value.Path) []string {
@@ -180,6 +189,7 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 			continue
 		}
 		*t = found.Target
+		t.Changes = m.shown(t.Changes)
 		k.Rollout.Targets[i].Capabilities = t.Capabilities
 		out.Deferred = append(out.Deferred, paths(bound.Unknown())...)
 		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable
