@@ -31,7 +31,8 @@ const testVersion = "0.1.0"
 const pluginName = "runner-plugin-fake"
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == pluginName {
+	// Not the name that it was called by: a plugin also starts itself, as its guard.
+	if exe, err := os.Executable(); err == nil && filepath.Base(exe) == pluginName {
 		fake.Main()
 		return
 	}
@@ -106,6 +107,8 @@ func environment(plugins string) map[string]string {
 		"PLUGINS": plugins, "RUNNER_PLUGIN_DIR": plugins, "TZ": "UTC",
 		// The sockets of plugins lie there, and their paths must not be long.
 		"TMPDIR": os.TempDir(),
+		// Under the race detector every process would sleep for a second at its end.
+		"GORACE": "atexit_sleep_ms=0",
 	}
 }
 
@@ -116,8 +119,8 @@ var pluginDir = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(filepath.Dir(program), "plugins")
-	// A copy, no link: links of one file change each other's times, and a plugin
-	// whose times change while it starts is refused.
+	// A copy: the times of a link change with every other link of the file, and a
+	// plugin whose times change while it starts is refused.
 	content, err := os.ReadFile(program)
 	if err != nil {
 		return "", err
