@@ -171,7 +171,7 @@ func (h *Human) command(at kernel.Time, fact kernel.Fact) {
 		delete(h.commands, f.Command)
 		switch c.Kind {
 		case kernel.Install:
-			h.say(at, c.Node, "%s: release %s is ready%s", c.Target, c.Release, at2(f.Address))
+			h.say(at, c.Node, "%s: release %s is ready%s", c.Target, c.Release, reachedAt(f.Address))
 		case kernel.SetWeight:
 			if c.Back {
 				h.say(at, c.Node, "%s: all traffic is with the stable release again%s", c.Target, h.sinceAbort(at, c.Node))
@@ -208,7 +208,7 @@ func (h *Human) sinceAbort(at kernel.Time, node string) string {
 	return ""
 }
 
-func at2(address string) string {
+func reachedAt(address string) string {
 	if address == "" {
 		return ""
 	}
