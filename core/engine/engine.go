@@ -68,6 +68,8 @@ type Config struct {
 	Stop <-chan kernel.StopMode
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
+	// Note is a remark that opens the run; empty for none.
+	Note string
 	// Replayed is the run whose results stand for the stages that this run does
 	// not have; nil for none.
 	Replayed *Replayed
@@ -186,9 +188,13 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 // over from one that is provably gone and whose commands are lost.
 func (e *Engine) opening() []message {
 	if e.State.Run() == "" {
-		return []message{{fact: kernel.RunOpened{
+		out := []message{{fact: kernel.RunOpened{
 			Run: e.Config.Run.ID, Nonce: e.Config.Run.Nonce, Plan: e.Plan.Digest(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner,
 		}}}
+		if e.Note != "" {
+			out = append(out, message{fact: kernel.Noted{By: e.Initiator, Text: e.redact(e.Note)}})
+		}
+		return out
 	}
 	hostname, _ := os.Hostname()
 	out := []message{{fact: kernel.RunResumed{

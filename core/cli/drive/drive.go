@@ -33,6 +33,8 @@ type Options struct {
 	LockTimeout time.Duration
 	PluginDir   string
 	Vars, Files []string
+	// Note is a remark for the journal of a run that is opened.
+	Note string
 }
 
 // aliveWait is how long to wait for an earlier process of the same run to be gone.
@@ -179,7 +181,7 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
 		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
-		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed,
+		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
 	})
 	idle, err := e.Run(ctx)
 	if err != nil {

@@ -42,7 +42,14 @@ func back(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts *Op
 	if err := ask.Approval(opts.Env, opts.AutoApprove, "rollback"); err != nil {
 		return err
 	}
-	return drive.Run(ctx, w, v, p, prog, pool, name, drive.Options{PluginDir: opts.Planning.PluginDir})
+	note := "rollback of run " + rec.ID
+	if opts.To != "" {
+		note = "rollback to run " + p.Replays
+	}
+	if opts.Reason != "" {
+		note += ": " + opts.Reason
+	}
+	return drive.Run(ctx, w, v, p, prog, pool, name, drive.Options{PluginDir: opts.Planning.PluginDir, Note: note})
 }
 
 // earlier is the plan that goes back: of the run that is named, or of the newest
