@@ -18,16 +18,13 @@ func (t Time) Time() time.Time {
 	return time.UnixMilli(int64(t)).UTC()
 }
 
-// timeOf is the inverse of Time.Time.
-func timeOf(t time.Time) Time {
+// TimeOf is the inverse of Time.Time; what is finer than a millisecond is cut off.
+func TimeOf(t time.Time) Time {
 	if t.IsZero() {
 		return 0
 	}
 	return Time(t.UnixMilli())
 }
-
-// TimeOf reads a moment, cut to milliseconds.
-func TimeOf(t time.Time) Time { return timeOf(t) }
 
 // Snapshot is what the strategy of a rollout may know now. It is taken when
 // AskStrategy is carried out.
@@ -163,7 +160,7 @@ func DecisionOf(c Command, d strategy.Decision) Decided {
 		Command: c.ID, Node: c.Node, Wave: c.Wave, StepID: d.StepID, StepTitle: d.StepTitle,
 		Finish: d.Finish, Abort: d.Abort, Memory: d.Memory, Why: d.Why,
 		Wait: Wait{
-			Until: timeOf(d.Wait.Until), Verdict: d.Wait.Verdict, Approval: d.Wait.Approval,
+			Until: TimeOf(d.Wait.Until), Verdict: d.Wait.Verdict, Approval: d.Wait.Approval,
 			Verification: d.Wait.Verification, Ready: d.Wait.Ready,
 		},
 	}

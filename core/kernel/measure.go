@@ -78,7 +78,7 @@ func (s *State) armDeadline(n *nodeState) {
 		return
 	}
 	id := nodeTimer("deadline", n)
-	at := timeOf(r.Steps[len(r.Steps)-1].At) + a.Deadline
+	at := TimeOf(r.Steps[len(r.Steps)-1].At) + a.Deadline
 	if s.d.Timers[id] != at {
 		s.emit(TimerSet{ID: id, At: at})
 	}

@@ -81,9 +81,6 @@ func (s *State) Events() int64 { return s.d.Events }
 // Run is the run's id; empty before it is opened.
 func (s *State) Run() string { return s.d.Run }
 
-// Nonce is what the run's idempotency keys are derived from.
-func (s *State) Nonce() string { return s.d.Nonce }
-
 // Initiator started the run.
 func (s *State) Initiator() string { return s.d.Initiator }
 
@@ -92,9 +89,6 @@ func (s *State) Outcome() Outcome { return s.d.Outcome }
 
 // Stopping is how the run was asked to stop; empty when it was not.
 func (s *State) Stopping() StopMode { return s.d.Stopping }
-
-// Unwinding reports whether the run is being taken back.
-func (s *State) Unwinding() bool { return s.d.Unwinding != nil }
 
 // Timers are the armed timers with their moments.
 func (s *State) Timers() map[string]Time { return s.d.Timers }
@@ -238,7 +232,7 @@ func (s *State) rolloutView(n *nodeState) *RolloutView {
 	}
 	if len(r.Steps) > 0 {
 		st := r.Steps[len(r.Steps)-1]
-		v.Step, v.Since = st.Title, timeOf(st.At)
+		v.Step, v.Since = st.Title, TimeOf(st.At)
 	}
 	for i := range r.Targets {
 		t := &r.Targets[i]
@@ -340,7 +334,7 @@ func (s *State) Judging(node string) (state []byte, step string, since Time, evi
 	r := n.Rollout
 	if len(r.Steps) > 0 {
 		st := r.Steps[len(r.Steps)-1]
-		step, since = st.ID, timeOf(st.At)
+		step, since = st.ID, TimeOf(st.At)
 	}
 	return r.JudgeState, step, since, r.Evidence
 }

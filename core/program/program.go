@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/runner-pipelines/runner/core/addr"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/kernel"
@@ -146,9 +145,6 @@ func (p *Program) Node(id string) (*Node, bool) {
 	n, ok := p.byID[id]
 	return n, ok
 }
-
-// StageNode finds the node of a stage instance.
-func (p *Program) StageNode(a addr.Stage) (*Node, bool) { return p.Node(a.String()) }
 
 func refuseNotify(p *config.Pipeline) hcl.Diagnostics {
 	var diags hcl.Diagnostics

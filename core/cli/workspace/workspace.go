@@ -4,7 +4,6 @@ package workspace
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -240,9 +239,6 @@ func (w *Workspace) Values(vars, files []string) (scope.Values, error) {
 	}
 	return v, nil
 }
-
-// ErrDiagnostics stands for errors that were shown already.
-var ErrDiagnostics = errors.New("there were errors")
 
 // Show writes diagnostics and returns an error that ends the command when one
 // of them is an error.
