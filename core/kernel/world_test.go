@@ -33,6 +33,21 @@ type world struct {
 	issued  map[string]string // key → operation
 	harmAt  map[string]bool
 	log     []string
+	// eager: strategies take every verification and approval for given, so that
+	// only the kernel's guards hold the weights down.
+	eager bool
+}
+
+// believing is the snapshot of a strategy that waits for nobody.
+func believing(s strategy.Snapshot) strategy.Snapshot {
+	s.Targets, s.Approvals = slices.Clone(s.Targets), slices.Clone(s.Approvals)
+	for i := range s.Targets {
+		s.Targets[i].Verified = true
+	}
+	for i := range s.Approvals {
+		s.Approvals[i].Value = strategy.Yes
+	}
+	return s
 }
 
 // trouble is how likely things go wrong, in percent.
@@ -69,6 +84,7 @@ func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
 			w.targets[n.ID+"/"+tg.Name] = st
 		}
 	}
+	w.eager = w.chance(40)
 	w.s = New(g)
 	w.add(RunOpened{Run: "run-1", Nonce: "5e6f8d3a-3f0a-4a3b-9f11-1b8f0a3c2d10", Plan: g.Plan, Initiator: "alice", Parallelism: 1 + w.rnd.IntN(4)})
 	return w
@@ -146,6 +162,11 @@ func (w *world) checkIssued(c Command) {
 	if c.Weight > st.weight {
 		if w.harmAt[c.Node] {
 			w.t.Fatalf("weight rises after harm was shown\n%s", w.tail())
+		}
+		for j, v := range n.Rollout.target(n.def, c.Target).Verify {
+			if v.Value != strategy.Yes {
+				w.t.Fatalf("weight %s without verification %q\n%s", c.Weight, n.def.Rollout.Verifies[j], w.tail())
+			}
 		}
 		for _, l := range n.def.Rollout.Limits {
 			if c.Weight > l.Weight && !(n.gate(l.Approval) != nil && n.gate(l.Approval).Yes) {
@@ -411,6 +432,9 @@ func (w *world) finish(c InFlight) {
 		snap, err := w.s.Snapshot(c.Node)
 		if err != nil {
 			w.t.Fatal(err)
+		}
+		if w.eager {
+			snap = believing(snap)
 		}
 		w.add(DecisionOf(c.Command, testCanary(snap)))
 	case Measure:
