@@ -53,6 +53,8 @@ type Look struct {
 	// Ec and Es are the exposures that the events are compared by: in proportion
 	// to them events are expected when the releases are equal.
 	Ec, Es float64
+	// Before says that the window began before the step.
+	Before bool
 }
 
 // Scope is which evidence is asked for.
@@ -160,7 +162,9 @@ func (t *Test) Observe(l Look) {
 		return
 	}
 	t.s.Whole.observe(t, &l)
-	t.s.Step.observe(t, &l)
+	if !l.Before {
+		t.s.Step.observe(t, &l)
+	}
 }
 
 func (l *Look) valid() bool {
@@ -249,3 +253,12 @@ func logOf(wealth floats) float64 {
 	}
 	return bounded(math.Log(sum))
 }
+
+// Counts are bad and all observations of candidate and stable.
+func (t *Test) Counts(sc Scope) (xc, nc, xs, ns float64) {
+	w := t.of(sc)
+	return w.Xc, w.Nc, w.Xs, w.Ns
+}
+
+// Seen reports whether there was anything to compare.
+func (t *Test) Seen(sc Scope) bool { return !t.of(sc).empty() }
