@@ -111,6 +111,9 @@ func (w *world) minute(m, parts int) []window {
 			if i == 0 {
 				p = min(p*w.effect, 1)
 			}
+			if n <= index {
+				continue
+			}
 			icc := (index - 1) / (n - 1)
 			k := 1/icc - 1
 			fixed[i] = w.dice.beta(p*k, (1-p)*k)

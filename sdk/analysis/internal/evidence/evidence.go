@@ -128,7 +128,7 @@ func (c Config) normal() Config {
 // reserve is the part of Harm's capital that is kept for the steps to come: a
 // candidate that is well at 5 % may be ill at 50 %, and what it was well for
 // must not have to be made up first.
-const reserve = 0.03
+const reserve = 0.02
 
 // portion of the reserve that the n-th restart brings; they sum to less than one.
 func portion(n int) float64 {

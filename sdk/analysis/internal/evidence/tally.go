@@ -27,7 +27,7 @@ type tally struct {
 }
 
 func (t *Test) tally() tally {
-	return tally{Rungs: make(floats, len(t.rungs.ratios)), Harm: append(floats(nil), betWeights[:]...), Show: append(floats(nil), betWeights[:]...)}
+	return tally{Rungs: make(floats, len(t.rungs.ratios)), Harm: append(floats(nil), harmBets[:]...), Show: append(floats(nil), showBets[:]...)}
 }
 
 func (w *tally) empty() bool { return w.Nc == 0 && w.Ns == 0 && w.Xc == 0 && w.Xs == 0 }
@@ -62,7 +62,7 @@ func (w *tally) end(t *Test) {
 
 func (w *tally) fund(capital float64) {
 	for j := range w.Harm {
-		w.Harm[j] = min(w.Harm[j]+capital*betWeights[j], most)
+		w.Harm[j] = min(w.Harm[j]+capital*harmBets[j], most)
 	}
 }
 
@@ -114,12 +114,13 @@ func (b *block) add(c Config, l *Look) {
 	b.B += l.Xs * share
 }
 
-// The bets: which part of the capital is put on a block, and how the capital is
-// split between them. The large ones are for what is plain to see, the small
-// ones for what is not.
+// The bets: which part of the capital is put on a block, and how the capital of
+// Harm and of Show is split between them. The large ones are for what is plain to
+// see, the small ones for what is not.
 var (
-	bets       = [...]float64{0.95, 0.65, 0.35, 0.12}
-	betWeights = [...]float64{0.4, 0.25, 0.2, 0.15}
+	bets     = [...]float64{0.95, 0.57, 0.27}
+	harmBets = [...]float64{0.35, 0.55, 0.1}
+	showBets = [...]float64{0.2, 0.4, 0.4}
 )
 
 // mostGain is the factor by which one block can multiply the evidence.
