@@ -70,8 +70,9 @@ type Verdict struct {
 	// rest is of it.
 	Metric string `json:"metric,omitempty"`
 	// Effect is how many times as often as in stable what is bad was seen in the
-	// candidate, and Low and High are where that lies, at whatever moment one
-	// looks, with probability 1-Alpha. Where there is no upper end High is 0.
+	// candidate, 0 when that has no number. It is above Low, and below High, with
+	// probability 1-Alpha each, at whatever moment one looks. Where there is no
+	// upper end High is 0.
 	Effect float64 `json:"effect,omitempty"`
 	Low    float64 `json:"low,omitempty"`
 	High   float64 `json:"high,omitempty"`

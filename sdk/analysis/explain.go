@@ -236,18 +236,21 @@ func (c *compared) seen(b []byte, sc scope, at int, v Verdict) []byte {
 	if xc == 0 && xs == 0 {
 		return b
 	}
-	b = append(b, ", "...)
-	if v.Effect > 0 {
-		b = number(b, v.Effect)
-		b = append(b, " times as often ("...)
-	} else {
-		b = append(b, "and of the true ratio is known ("...)
-	}
 	switch {
-	case v.High == 0:
+	case v.Effect == 0 && v.Low > 0:
+		b = append(b, ", at least "...)
+		b = number(b, v.Low)
+		return append(b, " times as often"...)
+	case v.Effect == 0:
+		return b
+	}
+	b = append(b, ", "...)
+	b = number(b, v.Effect)
+	b = append(b, " times as often (the true ratio is "...)
+	if v.High == 0 {
 		b = append(b, "at least "...)
 		b = number(b, v.Low)
-	default:
+	} else {
 		b = append(b, "between "...)
 		b = number(b, v.Low)
 		b = append(b, " and "...)

@@ -75,11 +75,12 @@ func (r *rungs) climb(to floats, share, x, m float64) {
 	}
 }
 
-// Interval is a range of ratios of rates that holds the true one, at whatever
-// moment it is looked at, with probability 1-alpha. Where events are independent
-// it is exact (what a mixture over the rungs does not rule out); else it is the
-// wider of that and an asymptotic confidence sequence over blocks (Waudby-Smith
-// et al., arXiv 2103.06476). High is +Inf where there is no upper end.
+// Interval is where the ratio of rates lies: below low, and above high, it is with
+// probability alpha each, at whatever moment one looks. Where events are
+// independent the ends are exact (what a mixture over the rungs does not rule
+// out); else they are the wider of that and of an asymptotic confidence sequence
+// over blocks (Waudby-Smith et al., arXiv 2103.06476). High is +Inf where there is
+// no upper end.
 func (t *Test) Interval(sc Scope, alpha float64) (low, high float64) {
 	w := t.of(sc)
 	low, high = t.rungs.interval(w.Rungs, math.Log(alpha))
@@ -95,51 +96,46 @@ func (t *Test) Interval(sc Scope, alpha float64) (low, high float64) {
 	variance := (s.AA - 2*ratio*s.AB + ratio*ratio*s.BB) / (s.A * s.A)
 	const tuning = 0.1
 	tn := s.N * tuning
-	half := math.Sqrt(max(variance, 0) * (tn + 1) / tn * (math.Log(tn+1) - 2*math.Log(alpha)))
+	half := math.Sqrt(max(variance, 0) * (tn + 1) / tn * (math.Log(tn+1) - 2*math.Log(2*alpha)))
 	if math.IsNaN(half) {
 		return low, high
 	}
 	return min(low, ratio*math.Exp(-half)), max(high, ratio*math.Exp(half))
 }
 
-// interval is where the likelihood is more than alpha times its mixture.
+// interval is where the likelihood is more than alpha times its mixture: that
+// over the larger ratios for the lower end, over the smaller ones for the upper.
 func (r *rungs) interval(l floats, logAlpha float64) (low, high float64) {
-	mix := math.Inf(-1)
+	large, small := math.Inf(-1), math.Inf(-1)
 	for j, i := range r.harm {
-		mix = logAdd(mix, harmWeights[j]+l[i]-math.Ln2)
+		large = logAdd(large, harmWeights[j]+l[i])
 	}
 	for j, i := range r.show {
-		mix = logAdd(mix, showWeights[j]+l[i]-math.Ln2)
+		small = logAdd(small, showWeights[j]+l[i])
 	}
-	limit := mix + logAlpha
-	first, last := -1, -1
+	best := 0
 	for i, v := range l {
-		if v > limit {
-			if first < 0 {
-				first = i
-			}
-			last = i
+		if v > l[best] {
+			best = i
 		}
 	}
 	n := len(l) - 1
-	switch {
-	case first < 0: // the likelihood has its peak between two rungs
-		best := 0
-		for i, v := range l {
-			if v > l[best] {
-				best = i
-			}
-		}
-		return r.ratios[max(best-1, 0)], r.ratios[min(best+1, n)]
-	case first == 0:
-		low = 0
-	default:
-		low = r.crossing(l, limit, first-1)
+	// The likelihood falls on both sides of its peak.
+	first, last := best, best
+	for first > 0 && l[first-1] > large+logAlpha {
+		first--
 	}
-	if last == n {
-		return low, math.Inf(1)
+	for last < n && l[last+1] > small+logAlpha {
+		last++
 	}
-	return low, r.crossing(l, limit, last)
+	low, high = 0, math.Inf(1)
+	if first > 0 {
+		low = r.crossing(l, large+logAlpha, first-1)
+	}
+	if last < n {
+		high = r.crossing(l, small+logAlpha, last)
+	}
+	return low, high
 }
 
 // crossing is where between rung i and the next the likelihood crosses a limit:
