@@ -226,6 +226,9 @@ func (c *compared) harm() float64 {
 	if len(c.tests) == 0 {
 		return 0
 	}
+	if len(c.tests) == 1 {
+		return c.tests[0].Harm()
+	}
 	total := math.Inf(-1)
 	for _, t := range c.tests {
 		total = logAdd(total, t.Harm())

@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -103,44 +102,80 @@ func (s *State) harm() (Verdict, bool) {
 	return v, true
 }
 
-// shown is a pass for one metric, or false and why it is none.
-func (s *State) shown(sc scope, i int, data *sum, reason string) (Verdict, bool) {
-	c, n := s.compared[i], data.count()
-	e, at := c.show(sc)
+// shown is how far a metric was shown to be within its margin.
+type shown struct {
+	metric int
+	// e is the logarithm of the least evidence, of the comparison at.
+	e  float64
+	at int
+	// seen: there was something to compare. enough: it is a pass.
+	seen, enough bool
+	// others counts the metrics of which this one has the least evidence.
+	others int
+}
+
+func (s *State) shown(sc scope, i int) shown {
+	c := s.compared[i]
+	x := shown{metric: i}
+	x.e, x.at = c.show(sc)
+	x.seen = len(c.tests) > 0 && c.tests[x.at].Seen(sc.evidence())
+	x.enough = x.seen && x.e >= -math.Log(s.alpha)
+	return x
+}
+
+// pass says that all that is compared was shown to be within its margin; x is
+// what has the least evidence of it.
+func (s *State) pass(sc scope, x shown) (Verdict, string) {
+	v := s.effect(sc, x.metric, x.at)
+	v.Value, v.E = strategy.Pass, math.Exp(x.e)
+	why := s.compared[x.metric].seen(nil, sc, x.at, v)
+	why = append(why, "; it was shown to be within its margin (evidence "...)
+	why = number(why, v.E)
+	why = append(why, ", and "...)
+	why = number(why, v.Needed)
+	why = append(why, " is enough)"...)
+	if x.others > 1 {
+		why = fmt.Appendf(why, ", and so was what else is compared (%d)", x.others-1)
+	}
+	return v, string(why)
+}
+
+// hold says why a metric is not passed.
+func (s *State) hold(sc scope, x shown, n int64) Verdict {
+	c := s.compared[x.metric]
 	name := c.metric.Name
-	hold := Verdict{Value: strategy.Inconclusive, N: n, Metric: name, Needed: s.needed()}
-	if len(c.tests) == 0 || !c.tests[at].Seen(sc.evidence()) {
-		hold.NoData = true
-		if reason = cmp.Or(c.reason, reason); reason != "" {
+	if !x.seen {
+		reason := c.reason
+		for _, other := range s.series {
+			if other.Metric == name && reason == "" {
+				reason = other.Reason
+			}
+		}
+		if reason != "" {
 			reason = ": " + reason
 		}
-		hold.Why = fmt.Sprintf("%s has nothing to compare%s%s.", name, sc.since(), reason)
-		return hold, false
+		return Verdict{
+			Value: strategy.Inconclusive, N: n, Metric: name, Needed: s.needed(), NoData: true,
+			Why: name + " has nothing to compare" + sc.since() + reason + ".",
+		}
 	}
-	v := s.effect(sc, i, at)
-	v.N, v.E = n, math.Exp(e)
-	why := c.seen(nil, sc, at, v)
-	enough := -math.Log(s.alpha)
-	if e >= enough && n >= c.metric.MinCount {
-		v.Value = strategy.Pass
-		why = append(why, "; it was shown to be within its margin (evidence "...)
-		why = number(why, v.E)
-		why = append(why, ", and "...)
-		why = number(why, v.Needed)
-		v.Why = string(append(why, " is enough)."...))
-		return v, true
-	}
-	v.Value = strategy.Inconclusive
+	v := s.effect(sc, x.metric, x.at)
+	v.Value, v.N, v.E = strategy.Inconclusive, n, math.Exp(x.e)
 	harm, _ := s.evidenceOfHarm()
+	why := c.seen(make([]byte, 0, 512), sc, x.at, v)
 	why = append(why, "; this is not enough evidence: "...)
 	why = number(why, v.E)
 	why = append(why, " of being within its margin and "...)
-	why = number(why, math.Exp(harm))
+	why = number(why, math.Exp(min(harm, 690)))
 	why = append(why, " of harm, where "...)
 	why = number(why, v.Needed)
 	why = append(why, " decides; "...)
-	v.Why = string(append(c.wanted(why, sc, at, e, harm, enough), '.'))
-	return v, false
+	if x.enough {
+		v.Why = string(fmt.Appendf(why, "%s has %s, %d are needed.", name, observations(n), c.metric.MinCount))
+		return v
+	}
+	v.Why = string(append(c.wanted(why, sc, x.at, x.e, harm, -math.Log(s.alpha)), '.'))
+	return v
 }
 
 // wanted says what would change the verdict.

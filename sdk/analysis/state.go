@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -222,29 +223,39 @@ func (s *State) judge(sc scope) Verdict {
 	if len(s.metrics) == 0 {
 		return Verdict{Value: strategy.NoAnalysis, Why: "There is nothing to analyse."}
 	}
-	out := Verdict{Value: strategy.Pass}
 	var passed []string
+	least := int64(math.MaxInt64)
+	weakest := shown{metric: -1}
 	for i, m := range s.metrics {
-		data, reason := s.together(sc, m.Name)
-		n := data.count()
-		if i == 0 || n < out.N {
-			out.N = n
-		}
-		limited := m.Compare == nil || m.Min != nil || m.Max != nil
-		if limited {
+		n := s.candidates(sc, i)
+		least = min(least, n)
+		if m.Compare == nil || m.Min != nil || m.Max != nil {
+			data, reason := s.together(sc, m.Name)
 			text, ok := m.within(sc, &data, reason)
 			if !ok {
 				return Verdict{Value: strategy.Inconclusive, N: n, Why: text, NoData: n == 0}
 			}
 			passed = append(passed, text)
 		}
-		if s.compared[i] != nil {
-			v, ok := s.shown(sc, i, &data, reason)
-			if !ok {
-				return v
-			}
-			passed = append(passed, strings.TrimSuffix(v.Why, "."))
+		if s.compared[i] == nil {
+			continue
 		}
+		x := s.shown(sc, i)
+		if !x.enough || n < m.MinCount {
+			return s.hold(sc, x, n)
+		}
+		if weakest.metric < 0 || x.e < weakest.e {
+			x.others = weakest.others
+			weakest = x
+		}
+		weakest.others++
+	}
+	out := Verdict{Value: strategy.Pass, N: least}
+	if weakest.metric >= 0 {
+		var text string
+		out, text = s.pass(sc, weakest)
+		out.N = least
+		passed = append(passed, text)
 	}
 	out.Why = strings.Join(passed, "; ") + "."
 	return out

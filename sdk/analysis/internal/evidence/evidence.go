@@ -192,11 +192,12 @@ func (t *Test) Harm() float64 {
 	if !t.config.Independent {
 		return logOf(w.Harm)
 	}
-	null, sum := w.Rungs[t.rungs.tolerance], math.Inf(-1)
+	var terms [len(harmRatios)]float64
+	null := w.Rungs[t.rungs.tolerance]
 	for j, i := range t.rungs.harm {
-		sum = logAdd(sum, harmWeights[j]+w.Rungs[i]-null+t.s.Fresh[j])
+		terms[j] = harmWeights[j] + w.Rungs[i] - null + t.s.Fresh[j]
 	}
-	return bounded(sum)
+	return bounded(logSum(terms[:]))
 }
 
 // Show is the logarithm of the evidence that the candidate is not worse than its
@@ -206,10 +207,12 @@ func (t *Test) Show(sc Scope) float64 {
 	if t.config.Margin > 0 {
 		forms++
 		if t.config.Independent {
+			var terms [4]float64
 			null := w.Rungs[t.rungs.margin]
 			for j, i := range t.rungs.show {
-				sum = logAdd(sum, showWeights[j]+w.Rungs[i]-null)
+				terms[j] = showWeights[j] + w.Rungs[i] - null
 			}
+			sum = logSum(terms[:])
 		} else {
 			sum = logOf(w.Show)
 		}
@@ -244,6 +247,21 @@ func logAdd(a, b float64) float64 {
 		return a
 	}
 	return a + math.Log1p(math.Exp(b-a))
+}
+
+// logSum is the logarithm of a sum of exponentials.
+func logSum(terms []float64) float64 {
+	most := terms[0]
+	for _, v := range terms {
+		most = max(most, v)
+	}
+	sum := 0.0
+	for _, v := range terms {
+		if v > most-40 { // what is less is lost in the sum
+			sum += math.Exp(v - most)
+		}
+	}
+	return most + math.Log(sum)
 }
 
 func logOf(wealth floats) float64 {
