@@ -55,6 +55,15 @@ func TestQuick(t *testing.T) {
 			}
 		}
 	}
+	if sel == "hard" {
+		for _, nat := range []nature{bursts, unaligned, longBursts} {
+			for _, tr := range []traffic{{"eq100 .5", 100, 100, .005}, {"5/95 10", 10, 190, .005}} {
+				for _, tol := range []float64{0, .1} {
+					show(fmt.Sprint(tr.Name, " ", nat, " ", tol), setup{Tolerance: tol, Nature: nat, Traffic: tr, Effect: 1, Minutes: 60, Second: os.Getenv("SECOND") != ""})
+				}
+			}
+		}
+	}
 	if sel == "false" {
 		for _, nat := range []nature{independent, drift, outage, betaMinutes, bursts, unaligned, longBursts} {
 			for _, tol := range []float64{0, .1} {

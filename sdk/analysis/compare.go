@@ -110,6 +110,7 @@ func (c *compared) config(i int) evidence.Config {
 	}
 	if past := how.Past; past != nil {
 		out.Independent, out.Dispersion = past.Independent, past.Dispersion
+		out.Block = max(out.Block, past.Block)
 		bound, low, _ := c.direction(i)
 		if bound < len(past.Rates) {
 			out.Base = past.Rates[bound]

@@ -21,6 +21,9 @@ type Past struct {
 	Rates []float64 `json:"rates,omitempty"`
 	// Bounds at which a distribution is compared.
 	Bounds []float64 `json:"bounds,omitempty"`
+	// Block is the time that one cause ties events together, where it is longer than
+	// that of the metric.
+	Block time.Duration `json:"block,omitempty"`
 	// PerMinute is the number of observations a minute.
 	PerMinute float64 `json:"per_minute,omitempty"`
 	// Minutes is how much of the time was measured.
@@ -34,14 +37,12 @@ type Measured struct {
 }
 
 const (
-	// stretch is the time within which the rate is taken to be steady: what is
-	// slower than that is drift, which candidate and stable share.
-	stretch = 30 * time.Minute
-	// ties is how many blocks are put together to see causes that last longer than one.
-	ties = 5
+	// lag is how many blocks apart two are that have no cause in common but what
+	// candidate and stable share, such as the time of day.
+	lag = 5
 	// independent is the dispersion up to which events are taken to be
 	// independent, and precise the error with which it must be known.
-	independent, precise = 1.2, 0.1
+	independent, precise = 1.2, 0.12
 	// upwards is the factor for what the past may not have shown.
 	upwards = 1.5
 )
@@ -83,102 +84,122 @@ func Learn(m Metric, past []Measured) *Past {
 	}
 	out.Independent = true
 	out.Rates = make([]float64, max(len(out.Bounds), 1))
+	causes, enough := 1, true
 	for b := range out.Rates {
-		short, long := dispersion{length: block}, dispersion{length: ties * block}
+		d := dispersion{length: block}
 		total := 0.0
 		for i := range counts {
 			bad, ok := c.bad(&counts[i], b, m.Better == "higher")
 			if size := float64(counts[i].count()); ok && size > 0 {
 				total += bad
-				short.add(past[i].From, bad, size)
-				long.add(past[i].From, bad, size)
+				d.add(past[i].From, bad, size)
 			}
 		}
 		out.Rates[b] = min(total/n, 1)
-		near, known := short.value()
-		far, knownFar := long.value()
-		if !known {
-			return &Past{Rates: out.Rates, Bounds: out.Bounds, PerMinute: out.PerMinute, Minutes: out.Minutes}
-		}
-		out.Independent = out.Independent && near < independent
-		worst := max(near, 1)
-		if knownFar {
-			worst = max(worst, far)
-		}
-		if worst >= independent {
-			out.Dispersion = max(out.Dispersion, worst*upwards)
+		phi, blocks, known := d.value()
+		switch {
+		case !known:
+			enough = false
+		case phi >= independent:
+			out.Independent = false
+			causes = max(causes, blocks)
+			out.Dispersion = max(out.Dispersion, upwards*(1+(phi-1)*float64(blocks)))
 		}
 	}
-	if out.Independent && out.Dispersion == 0 {
+	switch {
+	case !enough:
+		out.Independent, out.Dispersion = false, 0
+	case out.Independent:
 		out.Dispersion = 1
+	}
+	if causes > 1 {
+		out.Block = time.Duration(causes) * block
 	}
 	return out
 }
 
 // dispersion is the variance of the counts of blocks over that of a binomial
-// count, the rate being steady within each stretch.
+// count. It looks at differences of blocks only, so that a slow drift, which
+// candidate and stable share, is none.
 type dispersion struct {
 	length time.Duration
 
-	blockAt, stretchAt time.Time
-	// x and n of the block; of the stretch their sums, the sum of x²/n, and the
-	// number of blocks.
-	x, n, sx, sn, sxx, blocks float64
-	// above and below are what is divided; df are the degrees of freedom, events
-	// all bad ones.
-	above, below, df, events float64
+	at   time.Time
+	x, n float64
+	// last are the blocks before, newest first.
+	last []counted
+	// near and far are of neighbours, and of blocks lag apart.
+	near, far quotient
 }
 
+type counted struct {
+	at   time.Time
+	x, n float64
+}
+
+// quotient is a sum of squares over what it is for independent events.
+type quotient struct{ above, below, pairs, events float64 }
+
+func (q *quotient) add(a, b counted) {
+	n := a.n + b.n
+	if n <= 1 {
+		return
+	}
+	p := (a.x + b.x) / n
+	d := a.x/a.n - b.x/b.n
+	q.above += a.n * b.n / n * d * d
+	q.below += p * (1 - p) / (1 - 1/n)
+	q.pairs++
+	q.events += (a.x + b.x) / 2
+}
+
+func (q *quotient) value() float64 { return q.above / q.below }
+
 func (d *dispersion) add(at time.Time, bad, size float64) {
-	if !d.blockAt.IsZero() && at.Sub(d.blockAt) >= d.length {
-		d.endBlock()
+	if !d.at.IsZero() && at.Sub(d.at) >= d.length {
+		d.end()
 	}
-	if !d.stretchAt.IsZero() && at.Sub(d.stretchAt) >= stretch {
-		d.endStretch()
-	}
-	if d.blockAt.IsZero() {
-		d.blockAt = at
-	}
-	if d.stretchAt.IsZero() {
-		d.stretchAt = at
+	if d.at.IsZero() {
+		d.at = at
 	}
 	d.x, d.n = d.x+bad, d.n+size
 }
 
-func (d *dispersion) endBlock() {
+func (d *dispersion) end() {
+	now := counted{d.at, d.x, d.n}
+	d.at, d.x, d.n = time.Time{}, 0, 0
+	if len(d.last) > 0 && now.at.Sub(d.last[0].at) > 2*d.length {
+		d.last = nil // a gap
+	}
+	if len(d.last) > 0 {
+		d.near.add(now, d.last[0])
+	}
+	if len(d.last) == lag {
+		d.far.add(now, d.last[lag-1])
+		d.last = d.last[:lag-1]
+	}
+	d.last = slices.Insert(d.last, 0, now)
+}
+
+// value is the dispersion and how many blocks one cause lasts; false when there
+// is too little to tell.
+func (d *dispersion) value() (phi float64, blocks int, known bool) {
 	if d.n > 0 {
-		d.sx, d.sn, d.sxx, d.blocks = d.sx+d.x, d.sn+d.n, d.sxx+d.x*d.x/d.n, d.blocks+1
+		d.end()
 	}
-	d.x, d.n, d.blockAt = 0, 0, time.Time{}
-}
-
-func (d *dispersion) endStretch() {
-	d.endBlock()
-	if d.blocks > 1 {
-		p := d.sx / d.sn
-		d.above += d.sxx - d.sx*p
-		d.below += (d.blocks - 1) * p * (1 - p)
-		d.df += d.blocks - 1
-		d.events += d.sx
+	if !(d.far.below > 0 && d.near.below > 0 && d.far.events > 0) {
+		return 0, 1, false
 	}
-	d.sx, d.sn, d.sxx, d.blocks, d.stretchAt = 0, 0, 0, 0, time.Time{}
-}
-
-// value is false when there is too little to tell.
-func (d *dispersion) value() (float64, bool) {
-	d.endStretch()
-	if d.below <= 0 || d.events <= 0 {
-		return 0, false
+	phi = d.far.value()
+	if phi < independent {
+		return phi, 1, math.Sqrt((3+d.far.pairs/d.far.events)/d.far.pairs) <= precise
 	}
-	phi := d.above / d.below
-	perBlock := d.events / d.df
-	return phi, phi >= independent || math.Sqrt((2+1/perBlock)/d.df) <= precise
-}
-
-// base is the share of bad observations that is expected, 0 when it is unknown.
-func (p *Past) base() float64 {
-	if p == nil || len(p.Rates) == 0 {
-		return 0
+	// What neighbours have in common, as a part of what is more than chance.
+	switch common := (phi - d.near.value()) / (phi - 1); {
+	case common < 0.12:
+		return phi, 1, true
+	case common < 0.4:
+		return phi, 2, true
 	}
-	return slices.Max(p.Rates)
+	return phi, lag, true
 }

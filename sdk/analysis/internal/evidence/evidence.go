@@ -161,9 +161,13 @@ func (t *Test) Observe(l Look) {
 	if !l.valid() {
 		return
 	}
-	t.s.Whole.observe(t, &l)
+	var climb [maxRungs]float64
+	if m := l.Xc + l.Xs; m > 0 {
+		t.rungs.climb(climb[:], l.Ec/(l.Ec+l.Es), l.Xc, m)
+	}
+	t.s.Whole.observe(t, &l, &climb)
 	if !l.Before {
-		t.s.Step.observe(t, &l)
+		t.s.Step.observe(t, &l, &climb)
 	}
 }
 

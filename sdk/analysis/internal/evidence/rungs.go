@@ -66,12 +66,15 @@ func rungsOf(c Config) *rungs {
 	return r
 }
 
-// climb adds the log likelihood of x events of the candidate among m, where its
+// maxRungs is how many there can be.
+const maxRungs = 2 + len(more) + len(harmRatios) + 4
+
+// climb is the log likelihood of x events of the candidate among m, where its
 // share of the exposure is share: x is binomial with r share / (1 + share(r-1)).
 // What is the same for every r is left out.
-func (r *rungs) climb(to floats, share, x, m float64) {
+func (r *rungs) climb(to []float64, share, x, m float64) {
 	for i, ratio := range r.ratios {
-		to[i] += x*r.logs[i] - m*math.Log(1+share*(ratio-1))
+		to[i] = x*r.logs[i] - m*math.Log(1+share*(ratio-1))
 	}
 }
 

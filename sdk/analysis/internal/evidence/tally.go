@@ -32,7 +32,7 @@ func (t *Test) tally() tally {
 
 func (w *tally) empty() bool { return w.Nc == 0 && w.Ns == 0 && w.Xc == 0 && w.Xs == 0 }
 
-func (w *tally) observe(t *Test, l *Look) {
+func (w *tally) observe(t *Test, l *Look, climb *[maxRungs]float64) {
 	if w.Now.due(t.config.Block, l.From) {
 		w.end(t)
 	}
@@ -40,8 +40,10 @@ func (w *tally) observe(t *Test, l *Look) {
 		w.Abs = bounded(w.Abs + t.absoluteMargin(w, l))
 	}
 	w.Xc, w.Xs, w.Nc, w.Ns = min(w.Xc+l.Xc, most), min(w.Xs+l.Xs, most), min(w.Nc+l.Nc, most), min(w.Ns+l.Ns, most)
-	if m := l.Xc + l.Xs; m > 0 {
-		t.rungs.climb(w.Rungs, l.Ec/(l.Ec+l.Es), l.Xc, m)
+	if l.Xc+l.Xs > 0 {
+		for i := range w.Rungs {
+			w.Rungs[i] += climb[i]
+		}
 	}
 	w.Now.add(t.config, l)
 }
