@@ -26,10 +26,8 @@ type setup struct {
 	Second bool
 	// Minutes is when the trial ends.
 	Minutes int
-	// NoHistory leaves out the day before.
-	NoHistory bool
-	// Margin and MarginAbs, where not standard.
-	Margin, MarginAbs float64
+	// IgnoreHarm goes on until the step is passed; else until there is harm.
+	IgnoreHarm bool
 }
 
 // history is how many minutes of the stable release are known.
@@ -43,7 +41,9 @@ func counter(n, x float64) metrics.Release {
 	return metrics.Release{ID: "r", Counter: &metrics.Counter{N: int64(n), Events: int64(x)}}
 }
 
-func names(n int) []string { return []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"}[:n] }
+func names(n int) []string {
+	return []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"}[:n]
+}
 
 // run plays one trial of the judge.
 func (s setup) run(d dice) outcome {
@@ -53,16 +53,8 @@ func (s setup) run(d dice) outcome {
 	for i, name := range names(n) {
 		how := analysis.Standard()
 		how.Tolerance = s.Tolerance
-		if s.Margin != 0 {
-			how.Margin = s.Margin
-		}
-		if s.MarginAbs != 0 {
-			how.MarginAbs = max(s.MarginAbs, 0)
-		}
 		m := analysis.Metric{Name: name, Better: "lower", Compare: how}
-		if !s.NoHistory {
-			how.Past = learn(m, before(s.Nature, s.Traffic, d))
-		}
+		how.Past = learn(m, before(s.Nature, s.Traffic, d))
 		effect := s.Effect
 		if i > 0 {
 			effect = 1
@@ -89,12 +81,13 @@ func (s setup) run(d dice) outcome {
 				judge.Observe(analysis.Look{Metric: name, Target: "main", From: at(m, k, parts), To: at(m, k+1, parts), Candidate: counter(w.nc, w.xc), Stable: &stable})
 			}
 			now := float64(m) + float64(k+1)/float64(parts)
-			if judge.Harm().Value == strategy.Fail {
+			if !s.IgnoreHarm && judge.Harm().Value == strategy.Fail {
 				out.abort = now
 				return out
 			}
-			if out.pass == 0 && judge.Step().Value == strategy.Pass {
+			if s.IgnoreHarm && judge.Step().Value == strategy.Pass {
 				out.pass = now
+				return out
 			}
 		}
 	}
