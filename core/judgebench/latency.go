@@ -7,7 +7,6 @@ import (
 
 	"github.com/runner-pipelines/runner/sdk/analysis"
 	"github.com/runner-pipelines/runner/sdk/metrics"
-	"github.com/runner-pipelines/runner/sdk/strategy"
 )
 
 // latency is a trial of a metric of times: lognormal, with a median of 0.1 s.
@@ -92,7 +91,7 @@ func (s latency) run(row string, trial int) outcome {
 	for i := range s.Minutes {
 		stable := s.minute(d, i, s.Stable, 1)
 		judge.Observe(analysis.Look{Metric: "latency", Target: "main", From: at(i, 0, 1), To: at(i+1, 0, 1), Candidate: s.minute(d, i, s.Candidate, s.Slower), Stable: &stable})
-		if judge.Harm().Value == strategy.Fail {
+		if judge.Failed() {
 			out.abort = float64(i + 1)
 			return out
 		}

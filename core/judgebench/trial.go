@@ -81,7 +81,7 @@ func (s setup) run(d dice) outcome {
 				judge.Observe(analysis.Look{Metric: name, Target: "main", From: at(m, k, parts), To: at(m, k+1, parts), Candidate: counter(w.nc, w.xc), Stable: &stable})
 			}
 			now := float64(m) + float64(k+1)/float64(parts)
-			if !s.IgnoreHarm && judge.Harm().Value == strategy.Fail {
+			if !s.IgnoreHarm && judge.Failed() {
 				out.abort = now
 				return out
 			}

@@ -58,17 +58,9 @@ func (m Metric) Ahead(x Expected) Ahead {
 	f := foresight{m: m, x: x}
 	f.normal()
 	for _, ratio := range []float64{2, 3, 10} {
-		harm, _ := f.after(ratio, m.Compare.Margin)
-		out.See = append(out.See, See{Ratio: ratio, After: harm})
+		out.See = append(out.See, See{Ratio: ratio, After: f.see(ratio)})
 	}
-	_, out.Pass = f.after(1, m.Compare.Margin)
-	for _, margin := range margins {
-		f.ratioOnly = true
-		if _, pass := f.after(1, margin); pass > 0 && pass <= x.Bake {
-			out.Margin = margin
-			break
-		}
-	}
+	out.Pass, out.Margin = f.pass()
 	last := out.See[len(out.See)-1].After
 	out.Blind = last == 0 || last > x.Bake
 	out.Why = out.words(m.Name, x.Bake)
@@ -113,10 +105,9 @@ func about(d time.Duration) string {
 
 // foresight computes expected times.
 type foresight struct {
-	m         Metric
-	x         Expected
-	level     float64
-	ratioOnly bool
+	m     Metric
+	x     Expected
+	level float64
 }
 
 func (f *foresight) normal() {
@@ -129,46 +120,63 @@ func (f *foresight) normal() {
 	f.level = -math.Log(f.x.Alpha)
 }
 
-// after is the time until harm of a size is seen, and until the candidate is
-// shown to be within a margin; 0 is never.
-func (f *foresight) after(ratio, margin float64) (harm, show time.Duration) {
-	c := newCompared(f.m)
-	n, rates := 1, []float64{f.x.Rate}
-	if past := f.m.Compare.Past; past != nil && len(past.Rates) > 0 {
-		n, rates = len(past.Rates), past.Rates
+// look is what one look is expected to see of the b-th comparison; where nothing
+// may be assumed, one block.
+func (f *foresight) look(c evidence.Config, rate, ratio float64) evidence.Rates {
+	length := f.x.Interval
+	if block := max(c.Block, evidence.DefaultBlock); !c.Independent && length < block {
+		length = block
 	}
-	for b, rate := range rates {
-		config := c.config(b)
-		config.Margin = margin
-		if f.ratioOnly {
-			config.MarginAbs = 0
-		}
-		block := config.Block
-		if block <= 0 {
-			block = evidence.DefaultBlock
-		}
-		scale := block.Minutes()
-		r := evidence.Rates{Nc: f.x.Candidate * scale, Ns: f.x.Stable * scale, Pc: min(rate*ratio, 1), Ps: rate}
-		h, _ := evidence.Expect(config, r, f.level-math.Log(f.x.Part)+math.Log(float64(n)))
-		_, s := evidence.Expect(config, r, f.level)
-		wait := f.x.Interval / 2
-		if !config.Independent {
-			wait = max(f.x.Interval, block) / 2
-		}
-		if d := duration(h, block, wait); d > 0 && (harm == 0 || d < harm) {
-			harm = d
-		}
-		if d := duration(s, block, wait); b == 0 || d == 0 || show != 0 && d > show {
-			show = d
-		}
+	if length <= 0 {
+		length = time.Minute
 	}
-	return harm, show
+	index := 1.0
+	if past := f.m.Compare.Past; past != nil && !past.Independent {
+		index = past.Dispersion / upwards
+	}
+	n := length.Minutes()
+	return evidence.Rates{Nc: f.x.Candidate * n, Ns: f.x.Stable * n, Pc: min(rate*ratio, 1), Ps: rate, Index: index, Length: length}
 }
 
-// duration is 0 for what takes longer than ten years.
-func duration(blocks float64, block, wait time.Duration) time.Duration {
-	if t := blocks * float64(block); t < 10*365*24*float64(time.Hour) {
-		return time.Duration(t) + wait
+func (f *foresight) rates() []float64 {
+	if past := f.m.Compare.Past; past != nil && len(past.Rates) > 0 {
+		return past.Rates
 	}
-	return 0
+	return []float64{f.x.Rate}
+}
+
+// see is the time until harm of a size is seen: by the bound that is the quickest.
+func (f *foresight) see(ratio float64) (soonest time.Duration) {
+	c, rates := newCompared(f.m), f.rates()
+	for b, rate := range rates {
+		config := c.config(b)
+		d, ok := evidence.Expect(config, f.look(config, rate, ratio), evidence.UntilHarm, f.level+math.Log(float64(len(rates))/f.x.Part))
+		if ok && (soonest == 0 || d < soonest) {
+			soonest = d
+		}
+	}
+	return soonest
+}
+
+// pass is the time until a candidate as good as stable passes, and the smallest
+// ratio that can be shown: by the bound that is the slowest.
+func (f *foresight) pass() (after time.Duration, margin float64) {
+	c := newCompared(f.m)
+	for b, rate := range f.rates() {
+		config := c.config(b)
+		d, ok := evidence.Expect(config, f.look(config, rate, 1), evidence.UntilShown, f.level)
+		if !ok || b > 0 && after == 0 {
+			after = 0
+		} else {
+			after = max(after, d)
+		}
+		config.MarginAbs = 0
+		m, ok := evidence.Smallest(config, f.look(config, rate, 1), margins, f.level, f.x.Bake)
+		if !ok || b > 0 && margin == 0 {
+			margin = 0
+		} else {
+			margin = max(margin, m)
+		}
+	}
+	return after, margin
 }

@@ -197,7 +197,7 @@ func (d *dispersion) value() (phi float64, blocks int, known bool) {
 	// What neighbours have in common, as a part of what is more than chance.
 	switch common := (phi - d.near.value()) / (phi - 1); {
 	case common < 0.12:
-		return phi, 1, true
+		return (phi + d.near.value()) / 2, 1, true
 	case common < 0.4:
 		return phi, 2, true
 	}

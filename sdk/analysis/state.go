@@ -102,16 +102,21 @@ func (s *State) StepBegan(at time.Time) {
 // its tolerance; pass when every metric has enough, is within its limits and was
 // shown to be within its margin. Ask after all looks of a moment: it settles them.
 func (s *State) Harm() Verdict {
+	if s.Failed() {
+		return *s.harmed
+	}
+	return s.judge(whole)
+}
+
+// Failed reports whether Harm is a fail, and is quicker.
+func (s *State) Failed() bool {
 	s.settle()
 	if s.harmed == nil {
 		if v, harm := s.harm(); harm {
 			s.harmed = &v
 		}
 	}
-	if s.harmed != nil {
-		return *s.harmed
-	}
-	return s.judge(whole)
+	return s.harmed != nil
 }
 
 // Step is since the step began: pass when every metric has enough observations,

@@ -2,188 +2,191 @@ package evidence
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"time"
 )
 
-// someTime is a moment like any other.
-var someTime = time.Unix(1, 0)
-
-// Rates is what is expected of two releases in one block.
+// Rates is what is expected of two releases in one look.
 type Rates struct {
 	// Nc and Ns are the observations of candidate and stable, Pc and Ps their
 	// shares of bad ones.
 	Nc, Ns, Pc, Ps float64
+	// Index is the variance of the counts over that of independent events; what is
+	// below one is one.
+	Index float64
+	// Length of the look.
+	Length time.Duration
 }
 
-// Expect says after how many blocks, in the mean, Harm and Show reach a level,
-// which is a logarithm; +Inf where they never do.
-func Expect(c Config, x Rates, level float64) (harm, show float64) {
-	harm, show = math.Inf(1), math.Inf(1)
+// Goal is what Expect waits for.
+type Goal int
+
+// The goals: evidence of harm, and of being within the margin.
+const (
+	UntilHarm Goal = iota
+	UntilShown
+)
+
+const (
+	// budget is about how many looks Expect plays, in at least fewest and at most
+	// mostTrials trials.
+	budget, fewest, mostTrials = 50_000, 40, 400
+	// finest is how many looks a trial of independent events is split into, where
+	// they may be put together.
+	finest = 150
+	// far is how many looks are too many to play.
+	far = 20_000
+)
+
+// Expect says how long it takes in the mean until the evidence reaches a level,
+// which is a logarithm; false when that is never, or longer than can be told. It
+// plays the comparison, with the same random numbers every time.
+func Expect(c Config, x Rates, goal Goal, level float64) (time.Duration, bool) {
 	c = c.normal()
-	if !(x.Nc > 0 && x.Ns > 0) {
-		return harm, show
+	if !x.valid() {
+		return 0, false
 	}
-	var toHarm, toShow growth
-	if c.Independent {
-		toHarm, toShow = c.binomialGrowth(x)
-	} else {
-		toHarm, toShow = c.betGrowth(x)
+	guess := c.guess(x, goal, level)
+	if math.IsInf(guess, 0) || math.IsNaN(guess) || guess*float64(x.Length) > float64(math.MaxInt64)/100 {
+		return 0, false
 	}
-	harm = toHarm.reach(level - math.Log1p(-reserve))
-	forms := 0.0
-	if c.Margin > 0 {
-		forms++
+	if together := math.Floor(guess / finest); c.Independent && together > 1 {
+		x.Nc, x.Ns, x.Length = x.Nc*together, x.Ns*together, x.Length*time.Duration(together)
+		guess /= together
 	}
-	if c.MarginAbs > 0 && c.Dispersion >= 1 {
-		forms++
-		toShow = append(toShow, grow{0, c.absoluteGrowth(x)})
+	if guess > far {
+		return time.Duration(guess * float64(x.Length)), true
 	}
-	if forms > 0 {
-		show = toShow.reach(level + math.Log(forms))
-	}
-	return harm, show
-}
-
-// grow is an alternative: the logarithm of its capital, and what a block adds to it.
-type grow struct{ start, block float64 }
-
-type growth []grow
-
-// late is by how much a mean time is longer than that in which the mean evidence
-// gets there, as a logarithm: found by simulation.
-const late = 0.35
-
-// reach is the number of blocks until the capital has grown to a level.
-func (g growth) reach(level float64) float64 {
-	level += late
-	short := func(t float64) bool {
-		sum := math.Inf(-1)
-		for _, x := range g {
-			sum = logAdd(sum, x.start+x.block*t)
-		}
-		return sum < level
-	}
-	high := 1.0
-	for short(high) {
-		if high *= 2; high > 1e9 {
-			return math.Inf(1)
-		}
-	}
-	low := 0.0
-	for range 40 {
-		if mid := (low + high) / 2; short(mid) {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return high
-}
-
-func (c Config) binomialGrowth(x Rates) (harm, show growth) {
-	events := x.Nc*x.Pc + x.Ns*x.Ps
-	share := x.Nc / (x.Nc + x.Ns)
-	p := x.Nc * x.Pc / events
-	if events == 0 {
-		return nil, nil
-	}
-	at := func(ratio float64) float64 { return p*math.Log(ratio) - math.Log(1+share*(ratio-1)) }
-	null := 1 + c.Tolerance
-	for j, r := range harmRatios {
-		harm = append(harm, grow{harmWeights[j], events * (at(r*null) - at(null))})
-	}
-	if c.Margin > 0 {
-		for j, r := range showRatios(c.Margin) {
-			show = append(show, grow{showWeights[j], events * (at(r) - at(c.Margin))})
-		}
-	}
-	return harm, show
-}
-
-// betGrowth is the mean of the logarithm of what a block's bets gain.
-func (c Config) betGrowth(x Rates) (harm, show growth) {
-	candidate, stable := c.counts(x.Nc*x.Pc), c.counts(x.Ns*x.Ps)
-	var gainHarm, gainShow [len(bets)]float64
-	for _, xc := range candidate {
-		for _, xs := range stable {
-			b := block{}
-			b.add(c, &Look{To: someTime, Xc: xc.at, Xs: xs.at, Ec: x.Nc, Es: x.Ns})
-			h, s := ones(), ones()
-			b.bet(c, h, s)
-			for j := range bets {
-				gainHarm[j] += xc.p * xs.p * math.Log(max(h[j], 1e-12))
-				gainShow[j] += xc.p * xs.p * math.Log(max(s[j], 1e-12))
+	horizon := int(6*guess) + 20
+	trials := int(min(max(budget/(guess+1), fewest), mostTrials))
+	random := rand.New(rand.NewPCG(1, 2))
+	sum, reached := 0.0, 0
+	for range trials {
+		test := New(c)
+		now := time.Unix(1, 0)
+		looks := 0
+		for looks < horizon {
+			looks++
+			now = now.Add(x.Length)
+			test.Observe(x.draw(random, now))
+			test.Settle(now)
+			e := 0.0
+			if goal == UntilHarm {
+				e = test.Harm()
+			} else {
+				e = test.Show(Whole)
+			}
+			if e >= level {
+				reached++
+				break
 			}
 		}
+		sum += float64(looks)
 	}
-	for j := range bets {
-		harm = append(harm, grow{math.Log(harmBets[j]), gainHarm[j]})
-		if c.Margin > 0 {
-			show = append(show, grow{math.Log(showBets[j]), gainShow[j]})
+	if reached*2 < trials {
+		return 0, false
+	}
+	return time.Duration(sum / float64(trials) * float64(x.Length)), true
+}
+
+func (x Rates) valid() bool {
+	for _, v := range []float64{x.Nc, x.Ns} {
+		if !(v > 0 && v <= 1e12) {
+			return false
 		}
 	}
-	return harm, show
+	return x.Pc >= 0 && x.Pc <= 1 && x.Ps >= 0 && x.Ps <= 1 && x.Length > 0
 }
 
-func ones() floats {
-	out := make(floats, len(bets))
-	for i := range out {
-		out[i] = 1
-	}
-	return out
+func (x Rates) draw(r *rand.Rand, to time.Time) Look {
+	xc, xs := min(number(r, x.Nc*x.Pc, x.Index), x.Nc), min(number(r, x.Ns*x.Ps, x.Index), x.Ns)
+	return Look{From: to.Add(-x.Length), To: to, Xc: xc, Xs: xs, Nc: x.Nc, Ns: x.Ns, Ec: x.Nc, Es: x.Ns}
 }
 
-func (c Config) absoluteGrowth(x Rates) float64 {
-	t := Test{config: c}
-	w := tally{Xc: 1e6 * x.Nc * x.Pc, Nc: 1e6 * x.Nc, Xs: 1e6 * x.Ns * x.Ps, Ns: 1e6 * x.Ns}
-	return t.absoluteMargin(&w, &Look{Nc: x.Nc, Xc: x.Nc * x.Pc, Ns: x.Ns, Xs: x.Ns * x.Ps})
-}
-
-// point is a value and its probability.
-type point struct{ at, p float64 }
-
-// counts is the distribution of a count: Poisson, or negative binomial where
-// counts are known to vary more, in at most points parts of it.
-func (c Config) counts(mean float64) []point {
-	const points = 48
-	if mean <= 0 {
-		return []point{{0, 1}}
+// number draws a Poisson number, or a negative binomial one of the given index:
+// a Poisson number of clusters whose sizes have the logarithmic distribution. Large
+// ones are drawn from a normal distribution.
+func number(r *rand.Rand, mean, index float64) float64 {
+	index = max(index, 1)
+	if mean > 100*index {
+		return math.Round(max(mean+math.Sqrt(mean*index)*r.NormFloat64(), 0))
 	}
-	index := max(c.Dispersion, 1)
-	spread := math.Sqrt(mean * index)
-	low, high := math.Floor(max(mean-8*spread, 0)), math.Ceil(mean+8*spread+10*index)
-	step := max(math.Floor((high-low)/points/20), 1)
-	var all []point
-	sum := 0.0
-	for k := low; k <= high; k += step {
-		p := step * math.Exp(logCount(k, mean, index))
-		all = append(all, point{k, p})
-		sum += p
-	}
-	// Neighbours are put together until few are left.
-	most := 1.0 / points
-	var out []point
-	for _, x := range all {
-		x.p /= sum
-		if n := len(out); n > 0 && out[n-1].p+x.p < most && out[n-1].at > 0 {
-			last := &out[n-1]
-			last.at = (last.at*last.p + x.at*x.p) / (last.p + x.p)
-			last.p += x.p
-			continue
-		}
-		out = append(out, x)
-	}
-	return out
-}
-
-// logCount is the logarithm of the probability of a count.
-func logCount(k, mean, index float64) float64 {
-	lk, _ := math.Lgamma(k + 1)
 	if index < 1.01 {
-		return k*math.Log(mean) - mean - lk
+		return poisson(r, mean)
 	}
-	size := mean / (index - 1)
-	a, _ := math.Lgamma(k + size)
-	b, _ := math.Lgamma(size)
-	return a - b - lk - size*math.Log(index) + k*math.Log1p(-1/index)
+	n, theta := 0.0, 1-1/index
+	for range int(poisson(r, mean/(index-1)*math.Log(index))) {
+		// A uniform power of 1-theta, and then a geometric number.
+		q := -math.Expm1(r.Float64() * math.Log1p(-theta))
+		n += 1 + math.Floor(math.Log(1-r.Float64())/math.Log(q))
+	}
+	return n
+}
+
+func poisson(r *rand.Rand, mean float64) (n float64) {
+	for at := r.ExpFloat64(); at < mean; at += r.ExpFloat64() {
+		n++
+	}
+	return n
+}
+
+// guess is about after how many looks the evidence gets there: as many as its mean
+// takes.
+func (c Config) guess(x Rates, goal Goal, level float64) float64 {
+	gain := 0.0 // of a look
+	share := x.Nc / (x.Nc + x.Ns)
+	mc, ms := x.Nc*x.Pc, x.Ns*x.Ps
+	border := 1 + c.Tolerance
+	if goal == UntilShown {
+		border = c.Margin
+	}
+	if border > 0 && mc+ms > 0 {
+		p, p0 := mc/(mc+ms), border*share/(1+share*(border-1))
+		if better := p > p0; better == (goal == UntilHarm) {
+			gain = (mc + ms) * divergence(p, p0)
+		}
+		if gain > 0 && !c.Independent {
+			// A block's bet gains little more than its share is off.
+			off := math.Abs(p-p0) / p0
+			if goal == UntilShown {
+				off = math.Abs(p-p0) / (1 - p0)
+			}
+			gain = min(gain/max(x.Index, 1)/2, (1-math.Exp(-mc-ms))*off/2)
+		}
+	}
+	if goal == UntilShown && c.MarginAbs > 0 && c.Dispersion >= 1 {
+		t := Test{config: c}
+		w := tally{Xc: 1e6 * mc, Nc: 1e6 * x.Nc, Xs: 1e6 * ms, Ns: 1e6 * x.Ns}
+		gain = max(gain, t.absoluteMargin(&w, &Look{Nc: x.Nc, Xc: mc, Ns: x.Ns, Xs: ms}))
+	}
+	return (level + 1) / gain
+}
+
+// divergence of two binomial shares (Kullback and Leibler), in natural units.
+func divergence(p, q float64) float64 {
+	sum := 0.0
+	for _, x := range [][2]float64{{p, q}, {1 - p, 1 - q}} {
+		if x[0] > 0 {
+			sum += x[0] * math.Log(x[0]/x[1])
+		}
+	}
+	return sum
+}
+
+// Smallest is the least of some margins that a candidate with such rates is shown
+// to be within in the mean, in the time that there is; false when there is none.
+// Margins ascend.
+func Smallest(c Config, x Rates, margins []float64, level float64, within time.Duration) (float64, bool) {
+	i, _ := slices.BinarySearchFunc(margins, within, func(margin float64, within time.Duration) int {
+		c.Margin = margin
+		if d, ok := Expect(c, x, UntilShown, level); ok && d <= within {
+			return 1
+		}
+		return -1
+	})
+	if i == len(margins) {
+		return 0, false
+	}
+	return margins[i], true
 }
