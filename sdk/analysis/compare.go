@@ -46,7 +46,7 @@ func Standard() *Compare {
 
 const (
 	// maxBounds limits the bounds at which a distribution is compared.
-	maxBounds = 12
+	maxBounds = 8
 	// leastBase is how many observations of stable choose the bounds where there is no past.
 	leastBase = 100
 	// trailing is the time over which exposure is counted where looks are shorter.

@@ -3,6 +3,7 @@ package analysis_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -297,8 +298,25 @@ func TestDistributions(t *testing.T) {
 		}
 		return metrics.Release{Histogram: h}
 	}
+	// Native buckets grow by a constant factor, and only those with something in
+	// them are sent, with their lower bounds.
+	native := func(values []float64) metrics.Release {
+		counts := map[int]int64{}
+		for _, v := range values {
+			counts[int(math.Ceil(math.Log2(v)*8))]++
+		}
+		h := &metrics.Histogram{Counts: []int64{0}}
+		for _, b := range slices.Sorted(maps.Keys(counts)) {
+			if low := math.Exp2(float64(b-1) / 8); len(h.Bounds) == 0 || h.Bounds[len(h.Bounds)-1] < low*0.999 {
+				h.Bounds, h.Counts = append(h.Bounds, low), append(h.Counts, 0)
+			}
+			h.Counts[len(h.Counts)-1] = counts[b]
+			h.Bounds, h.Counts = append(h.Bounds, math.Exp2(float64(b)/8)), append(h.Counts, 0)
+		}
+		return metrics.Release{Histogram: h}
+	}
 	raw := func(values []float64) metrics.Release { return metrics.Release{Samples: values} }
-	for name, form := range map[string]func([]float64) metrics.Release{"histogram": histogram, "samples": raw} {
+	for name, form := range map[string]func([]float64) metrics.Release{"histogram": histogram, "native histogram": native, "samples": raw} {
 		for _, known := range []bool{true, false} {
 			var past *analysis.Past
 			if known {
@@ -331,6 +349,40 @@ func TestDistributions(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The state of ten histograms that are compared at as many bounds as there can be
+// fits into a fact, as base64 of JSON.
+func TestAComparedStateStaysSmall(t *testing.T) {
+	past := &analysis.Past{Dispersion: 3}
+	h := &metrics.Histogram{Counts: []int64{1}}
+	for i := range 8 {
+		past.Bounds, past.Rates = append(past.Bounds, float64(i)+0.123456789), append(past.Rates, 0.123456789)
+		h.Bounds, h.Counts = append(h.Bounds, float64(i)+0.123456789), append(h.Counts, int64(1234567+i*i))
+	}
+	s := tenMetrics(func(i int) analysis.Metric {
+		m := comparedLatency(past)
+		m.Name = names[i]
+		return m
+	})
+	for i := range 100 {
+		if i%30 == 0 {
+			s.StepBegan(epoch.Add(time.Duration(i) * time.Minute))
+		}
+		for _, name := range names {
+			s.Observe(both(i, name, metrics.Release{Histogram: h}, metrics.Release{Histogram: h}))
+		}
+		s.Harm()
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := len(b) * 4 / 3; size > 256<<10 {
+		t.Errorf("%d bytes", size)
+	} else {
+		t.Logf("%d bytes", size)
 	}
 }
 
