@@ -70,7 +70,7 @@ type compared struct {
 func newCompared(m Metric) *compared {
 	c := &compared{metric: m}
 	if past := m.Compare.Past; past != nil && len(past.Bounds) > 0 {
-		c.choose(past.Bounds)
+		c.choose(past.Bounds[:min(len(past.Bounds), maxBounds)])
 	}
 	return c
 }
@@ -232,7 +232,7 @@ func (c *compared) harm() float64 {
 	}
 	total := math.Inf(-1)
 	for _, t := range c.tests {
-		total = logAdd(total, t.Harm())
+		total = evidence.LogAdd(total, t.Harm())
 	}
 	return total - math.Log(float64(len(c.tests)))
 }
@@ -274,16 +274,6 @@ func (c *compared) settle() {
 	for _, t := range c.tests {
 		t.Settle(c.until)
 	}
-}
-
-func logAdd(a, b float64) float64 {
-	if a < b {
-		a, b = b, a
-	}
-	if math.IsInf(b, -1) {
-		return a
-	}
-	return a + math.Log1p(math.Exp(b-a))
 }
 
 // recent is how many observations there were in the last minute, for looks that

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/runner-pipelines/runner/sdk/analysis/internal/evidence"
 	"github.com/runner-pipelines/runner/sdk/strategy"
 )
 
@@ -66,7 +67,7 @@ func (s *State) evidenceOfHarm() (float64, int) {
 		if lead < 0 || e > most {
 			lead, most = i, e
 		}
-		total = logAdd(total, e)
+		total = evidence.LogAdd(total, e)
 	}
 	return total, lead
 }

@@ -145,7 +145,7 @@ func (t *Test) Restart() {
 	fresh := portion(t.s.Restarts)
 	w := &t.s.Whole
 	for j := range t.s.Fresh {
-		t.s.Fresh[j] = logAdd(t.s.Fresh[j], math.Log(fresh)-(w.Rungs[t.rungs.harm[j]]-w.Rungs[t.rungs.tolerance]))
+		t.s.Fresh[j] = LogAdd(t.s.Fresh[j], math.Log(fresh)-(w.Rungs[t.rungs.harm[j]]-w.Rungs[t.rungs.tolerance]))
 	}
 	if w.Now.open() { // the bets on this block are made
 		w.Owed += fresh
@@ -223,7 +223,7 @@ func (t *Test) Show(sc Scope) float64 {
 	}
 	if t.absolute() {
 		forms++
-		sum = logAdd(sum, w.Abs)
+		sum = LogAdd(sum, w.Abs)
 	}
 	if forms == 0 {
 		return 0
@@ -243,7 +243,8 @@ func (t *Test) of(sc Scope) *tally {
 // bounded keeps a logarithm where its exponential is a number.
 func bounded(v float64) float64 { return max(min(v, 690), -690) }
 
-func logAdd(a, b float64) float64 {
+// LogAdd is the logarithm of the sum of two numbers that are given by theirs.
+func LogAdd(a, b float64) float64 {
 	if a < b {
 		a, b = b, a
 	}

@@ -111,10 +111,10 @@ func (t *Test) Interval(sc Scope, alpha float64) (low, high float64) {
 func (r *rungs) interval(l floats, logAlpha float64) (low, high float64) {
 	large, small := math.Inf(-1), math.Inf(-1)
 	for j, i := range r.harm {
-		large = logAdd(large, harmWeights[j]+l[i])
+		large = LogAdd(large, harmWeights[j]+l[i])
 	}
 	for j, i := range r.show {
-		small = logAdd(small, showWeights[j]+l[i])
+		small = LogAdd(small, showWeights[j]+l[i])
 	}
 	best := 0
 	for i, v := range l {
