@@ -58,7 +58,7 @@ func (s *State) lockHeld(n *nodeState) bool {
 		return true
 	}
 	env := s.d.Envs[n.def.Environment]
-	if env.Held && env.Op.Cmd == 0 {
+	if env.Held && !env.Recheck && env.Op.Cmd == 0 {
 		return true
 	}
 	if env.Failed == "" && env.Op.idle() && s.d.Stopping == "" {
@@ -318,12 +318,7 @@ func (s *State) decideEnv(name string, env *envState) {
 // the run leaves and none of the environment's rollouts stands between.
 func (s *State) envDone(name string, env *envState) bool {
 	if env.Unsettled == 0 {
-		for i := range s.d.Nodes {
-			if n := &s.d.Nodes[i]; n.def.Environment == name && n.beingUndone() {
-				return false
-			}
-		}
-		return s.d.Unwinding == nil || !s.undoLeft()
+		return env.undoing == 0 && (s.d.Unwinding == nil || !s.undoLeft())
 	}
 	if s.d.Stopping == "" {
 		return false
@@ -348,7 +343,7 @@ func (s *State) lockTaken(f LockTaken) error {
 	}
 	o.reset()
 	env := s.d.Envs[f.Env]
-	env.Held, env.Fence = true, f.Fence
+	env.Held, env.Fence, env.Recheck = true, f.Fence, false
 	s.touchEnv(f.Env)
 	return nil
 }

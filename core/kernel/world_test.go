@@ -33,6 +33,12 @@ type world struct {
 	issued  map[string]string // key → operation
 	harmAt  map[string]bool
 	log     []string
+	// unseen is how much of the time until now nobody watched; seenAt is how much
+	// had been watched when a node entered its present step, blind until when nobody had
+	// watched a node with traffic, by node.
+	unseen Time
+	seenAt map[string]Time
+	blind  map[string]Time
 	// eager: strategies take every verification and approval for given, so that
 	// only the kernel's guards hold the weights down.
 	eager bool
@@ -52,7 +58,7 @@ func believing(s strategy.Snapshot) strategy.Snapshot {
 
 // trouble is how likely things go wrong, in percent.
 type trouble struct {
-	fail, lose, crash, stop, reject, harm, inconclusive, unwind int
+	fail, lose, crash, stop, reject, harm, inconclusive, unwind, sleep int
 }
 
 // site is one target out in the world.
@@ -68,7 +74,8 @@ func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, g: g, rnd: rand.New(rand.NewPCG(seed, 7)), trouble: tr, now: 1_000_000,
-		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{}}
+		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{},
+		seenAt: map[string]Time{}, blind: map[string]Time{}}
 	for _, n := range g.Nodes {
 		if n.Rollout == nil {
 			continue
@@ -122,6 +129,7 @@ func (w *world) record(e Event) {
 		w.t.Fatal(err)
 	}
 	w.journal = append(w.journal, back)
+	w.checkWatched(back.Fact)
 	w.log = append(w.log, string(b))
 }
 
@@ -160,6 +168,9 @@ func (w *world) checkIssued(c Command) {
 	n := w.s.node(c.Node)
 	st := w.targets[c.Node+"/"+c.Target]
 	if c.Weight > st.weight {
+		if until := w.blind[c.Node]; until != 0 && st.weight > 0 {
+			w.t.Fatalf("weight rises though nothing was measured since nobody watched until %d\n%s", until, w.tail())
+		}
 		if w.harmAt[c.Node] {
 			w.t.Fatalf("weight rises after harm was shown\n%s", w.tail())
 		}
@@ -198,6 +209,10 @@ func (w *world) run() {
 		w.now += Time(w.rnd.IntN(50))
 		if w.chance(w.trouble.crash) {
 			w.crash()
+			continue
+		}
+		if w.chance(w.trouble.sleep) {
+			w.sleep()
 			continue
 		}
 		if w.trouble.unwind > 0 && w.rnd.IntN(2000) < w.trouble.unwind {
@@ -247,6 +262,54 @@ func (w *world) run() {
 	}
 }
 
+// away lets time pass that nobody watches.
+func (w *world) away() Time {
+	if w.trouble.sleep == 0 || w.chance(30) {
+		return 0
+	}
+	span := Time(1 + w.rnd.IntN(20_000))
+	w.now += span
+	w.unseen += span
+	for _, n := range w.g.Nodes {
+		if r := n.Rollout; r != nil && r.Analysis != nil {
+			for _, t := range r.Targets {
+				if st := w.targets[n.ID+"/"+t.Name]; st.weight > 0 && st.stable != st.candidate {
+					w.blind[n.ID] = w.now
+				}
+			}
+		}
+	}
+	return span
+}
+
+// sleep is what a laptop does: others may have taken its locks.
+func (w *world) sleep() {
+	if span := w.away(); span > 0 {
+		clear(w.locks)
+		w.add(RunUnwatched{Span: span})
+	}
+}
+
+// checkWatched holds bakes to the time that was watched.
+func (w *world) checkWatched(fact Fact) {
+	switch f := fact.(type) {
+	case WaveEntered:
+		delete(w.seenAt, f.Node)
+	case Decided:
+		watched := w.now - w.unseen
+		if f.StepID == "" || f.Command == 0 {
+			return
+		}
+		if before, ok := w.seenAt[f.Node]; ok && watched-before < bake {
+			w.t.Fatalf("step %s of %s after %d ms that were watched, %d are asked for\n%s", f.StepID, f.Node, watched-before, bake, w.tail())
+		}
+		w.seenAt[f.Node] = watched
+	}
+}
+
+// bake of testCanary.
+const bake Time = 2_000
+
 // crash throws the state away and folds the journal anew.
 func (w *world) crash() {
 	before, err := w.s.Save()
@@ -281,7 +344,7 @@ func (w *world) crash() {
 }
 
 func (w *world) resumeRun() {
-	facts := []Fact{RunResumed{Host: "h", PID: 1, Initiator: "alice", Parallelism: 1 + w.rnd.IntN(4)}}
+	facts := []Fact{RunResumed{Host: "h", PID: 1, Initiator: "alice", Parallelism: 1 + w.rnd.IntN(4), Unwatched: w.away()}}
 	clear(w.locks)
 	// Whether the effect of a lost command happened is up to the world.
 	for _, c := range w.s.InFlight() {
@@ -460,6 +523,9 @@ func (w *world) plan(c Command, n *nodeState) Fact {
 }
 
 func (w *world) judge(c Command) Fact {
+	if c.To >= w.blind[c.Node] {
+		delete(w.blind, c.Node)
+	}
 	f := Judged{Command: c.ID, Node: c.Node, Judge: "test", Evidence: fmt.Sprint("e", c.ID), Until: c.To,
 		Harm: Verdict{Value: strategy.Inconclusive}, Step: Verdict{Value: strategy.Pass, N: 10}}
 	if w.chance(w.trouble.harm) {
@@ -536,7 +602,7 @@ func testCanary(s strategy.Snapshot) strategy.Decision {
 		if d.Wait.Ready {
 			return d
 		}
-		if until := st.At.Add(2 * time.Second); s.Now.Before(until) && !s.FirstDeployment {
+		if until := st.At.Add(time.Duration(bake) * time.Millisecond); s.Now.Before(until) && !s.FirstDeployment {
 			return strategy.Decision{Wait: strategy.Wait{Until: until}}
 		}
 		if s.Step.Value == strategy.Inconclusive && !s.FirstDeployment && slices.IndexFunc(s.Steps, func(x strategy.Step) bool { return x.ID == id }) == len(s.Steps)-1 {
