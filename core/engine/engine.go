@@ -97,6 +97,7 @@ type Engine struct {
 	Config
 	now      func() time.Time
 	clock    *clock.Clock
+	last     kernel.Time
 	results  chan message
 	cancels  map[int64]context.CancelCauseFunc
 	fences   map[string]int64
@@ -130,6 +131,7 @@ func New(cfg Config) *Engine {
 		e.now = time.Now
 	}
 	e.clock = clock.New(e.now, cfg.State.Now().Time())
+	e.last = kernel.TimeOf(e.clock.Now())
 	if e.Parallelism <= 0 {
 		e.Parallelism = 10
 	}
@@ -164,7 +166,7 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 	if err != nil {
 		return kernel.Busy, err
 	}
-	if err := e.advance(work, heard(e.opening(), posted)); err != nil {
+	if err := e.advance(work, e.heard(e.opening(), posted)); err != nil {
 		return kernel.Busy, err
 	}
 	e.ack(work, posted)
@@ -236,7 +238,7 @@ func (e *Engine) settled(ctx context.Context) (kernel.Idle, error) {
 // advance folds what happened, lets the kernel decide, makes both durable, and
 // carries the decisions out.
 func (e *Engine) advance(ctx context.Context, batch []message) error {
-	at := kernel.TimeOf(e.clock.Now())
+	at := e.time()
 	events := make([]kernel.Event, 0, len(batch)*4)
 	for _, m := range batch {
 		e.ended(m)
@@ -292,7 +294,7 @@ func (e *Engine) append(ctx context.Context, records []json.RawMessage) error {
 		if try > 0 {
 			time.Sleep(time.Duration(try*try) * 50 * time.Millisecond)
 		}
-		err = e.Journal.Append(ctx, e.clock.Now(), records)
+		err = e.Journal.Append(ctx, e.last.Time(), records)
 		if err == nil || errors.Is(err, journal.ErrFenced) {
 			return err
 		}

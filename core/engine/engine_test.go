@@ -234,7 +234,7 @@ func TestFencedEngineStops(t *testing.T) {
 		if runs.Add(1) == 1 {
 			// Another process resumes the run while this one works.
 			other, _ := b.engine(nil)
-			ev, _ := kernel.Event{At: kernel.TimeOf(time.Now()), Fact: kernel.Noted{Text: "mine"}}.Encode()
+			ev, _ := kernel.Event{At: other.time(), Fact: kernel.Noted{Text: "mine"}}.Encode()
 			if err := other.Journal.Append(t.Context(), time.Now(), []json.RawMessage{ev}); err != nil {
 				t.Error(err)
 			}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (e *Engine) await(ctx context.Context) []message {
 		e.stopping = true
 		batch = append(batch, message{fact: kernel.RunStopping{Mode: kernel.StopNow, By: "signal"}})
 	case posted := <-e.inbox:
-		batch = heard(batch, posted)
+		batch = e.heard(batch, posted)
 	}
 	for more := true; more; {
 		select {
@@ -62,10 +63,17 @@ func (e *Engine) await(ctx context.Context) []message {
 	return batch
 }
 
-// heard adds what was posted.
-func heard(batch []message, posted []inboxFact) []message {
+// heard adds what was posted. An answer that was given after the gate's time was
+// up becomes a remark, however late that is noticed.
+func (e *Engine) heard(batch []message, posted []inboxFact) []message {
 	for _, p := range posted {
-		batch = append(batch, message{fact: p.fact, durable: p.durable})
+		fact := p.fact
+		if a, ok := fact.(kernel.GateAnswered); ok {
+			if up := e.State.Expires(a.Node, a.Gate); up != 0 && p.at.Add(e.clock.Ahead()).After(up.Time()) {
+				fact = kernel.Noted{Node: a.Node, By: "runner", Text: fmt.Sprintf("the answer of %s to %q came after the time for it was up", a.Who, a.Gate)}
+			}
+		}
+		batch = append(batch, message{fact: fact, durable: p.durable})
 	}
 	return batch
 }
@@ -74,7 +82,7 @@ func heard(batch []message, posted []inboxFact) []message {
 // first, also when this process has been away; while that cannot be read, the
 // gates stay open.
 func (e *Engine) expire(ctx context.Context) error {
-	now := kernel.TimeOf(e.clock.Now())
+	now := e.time()
 	due := slices.DeleteFunc(e.due(now), func(id string) bool { return !ofGate(id) })
 	if len(due) == 0 || now < e.deafUntil {
 		return nil
@@ -85,7 +93,7 @@ func (e *Engine) expire(ctx context.Context) error {
 		e.deafUntil = now + deaf
 		return nil
 	}
-	batch := heard(nil, posted)
+	batch := e.heard(nil, posted)
 	for _, id := range due {
 		batch = append(batch, message{fact: kernel.TimerFired{ID: id}})
 	}
@@ -112,7 +120,7 @@ func (e *Engine) due(now kernel.Time) []string {
 
 // untilTimer is the span until the next timer, or until the next look at the clock.
 func (e *Engine) untilTimer() time.Duration {
-	now := kernel.TimeOf(e.clock.Now())
+	now := e.time()
 	next := now + kernel.Time(beat/time.Millisecond)
 	for id, at := range e.State.Timers() {
 		if ofGate(id) {
@@ -124,9 +132,13 @@ func (e *Engine) untilTimer() time.Duration {
 	return time.Duration(max(0, next-now)) * time.Millisecond
 }
 
-// tick reads the clock, and says how much of the time since the last look
-// nobody watched.
+// tick reads the clock, and says how much of the time since the last tick nobody
+// watched.
 func (e *Engine) tick() (now, unwatched kernel.Time) {
 	t, unseen := e.clock.Look()
-	return kernel.TimeOf(t), kernel.Time(unseen.Milliseconds())
+	e.last = kernel.TimeOf(t)
+	return e.last, kernel.Time(unseen.Milliseconds())
 }
+
+// time is that of the last tick. It never goes back, whatever the clock does.
+func (e *Engine) time() kernel.Time { return e.last }

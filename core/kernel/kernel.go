@@ -97,10 +97,6 @@ type envState struct {
 	Op        op
 	Unsettled int
 	Failed    string
-	// Recheck: the lock may have been lost while nobody watched; it is taken
-	// again before anything is built on it.
-	Recheck bool `json:",omitempty"`
-
 	// undoing counts nodes whose way back is under way; derived.
 	undoing int
 }
@@ -416,7 +412,7 @@ func (s *State) resume(f RunResumed) {
 	s.d.Stopping = ""
 	s.d.Parallelism = max(1, f.Parallelism)
 	for name, env := range s.d.Envs {
-		env.Held, env.Failed, env.Recheck, env.Op = false, "", false, op{}
+		env.Held, env.Failed, env.Op = false, "", op{}
 		s.dirtyEnv[name] = true
 	}
 	for id, c := range s.d.Commands {

@@ -250,8 +250,7 @@ func (s *State) commandFailed(id int64, f Failure) error {
 	case TakeLock:
 		// Waiting for a lock is the engine's; its failure is final.
 		o.reset()
-		env := s.d.Envs[c.Env]
-		env.Held, env.Recheck, env.Failed = false, false, failureText(&f, "the environment's lock could not be taken")
+		s.d.Envs[c.Env].Failed = failureText(&f, "the environment's lock could not be taken")
 		s.touchEnv(c.Env)
 	case FreeLock:
 		// The lock of a run that has ended is taken over by the next one.

@@ -58,7 +58,7 @@ func (s *State) lockHeld(n *nodeState) bool {
 		return true
 	}
 	env := s.d.Envs[n.def.Environment]
-	if env.Held && !env.Recheck && env.Op.Cmd == 0 {
+	if env.Held && env.Op.Cmd == 0 {
 		return true
 	}
 	if env.Failed == "" && env.Op.idle() && s.d.Stopping == "" {
@@ -343,7 +343,7 @@ func (s *State) lockTaken(f LockTaken) error {
 	}
 	o.reset()
 	env := s.d.Envs[f.Env]
-	env.Held, env.Fence, env.Recheck = true, f.Fence, false
+	env.Held, env.Fence = true, f.Fence
 	s.touchEnv(f.Env)
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 // unwatched takes a span before now out of all that is to be watched: bakes,
 // deadlines and timeouts go on for what is left of them. The time of a gate is
 // people's and goes by the calendar. What may have happened meanwhile is looked at
-// first: locks are taken again, and no weight rises before a measurement.
+// first: no weight rises before a measurement.
 func (s *State) unwatched(span Time) {
 	if span <= 0 {
 		return
@@ -33,10 +33,6 @@ func (s *State) unwatched(span Time) {
 			delete(s.d.Timers, nodeTimer("measure", n))
 		}
 		s.touch(i)
-	}
-	for name, env := range s.d.Envs {
-		env.Recheck = env.Held
-		s.dirtyEnv[name] = true
 	}
 }
 

@@ -282,10 +282,9 @@ func (w *world) away() Time {
 	return span
 }
 
-// sleep is what a laptop does: others may have taken its locks.
+// sleep is what a laptop does.
 func (w *world) sleep() {
 	if span := w.away(); span > 0 {
-		clear(w.locks)
 		w.add(RunUnwatched{Span: span})
 	}
 }
