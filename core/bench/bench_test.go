@@ -120,3 +120,31 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 		}
 	}
 }
+
+// What ends with another code than it should has not done its work.
+func TestAProgramEndsAsItShould(t *testing.T) {
+	for _, tc := range []struct {
+		ends string
+		exit int
+		ok   bool
+	}{{"0", 0, true}, {"3", 3, true}, {"0", 3, false}, {"3", 0, false}, {"1", 3, false}} {
+		_, err := program{path: "sh", args: []string{"-c", "exit " + tc.ends}, exit: tc.exit}.run(t.Context())
+		if (err == nil) != tc.ok {
+			t.Errorf("it ends with %s and should with %d: error %v", tc.ends, tc.exit, err)
+		}
+	}
+}
+
+func TestEveryStageHasAProcessOfItsOwn(t *testing.T) {
+	f, diags := hclsyntax.ParseConfig([]byte(manyConfigurations(50)), "pipeline", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	got := map[string]int{}
+	for _, b := range f.Body.(*hclsyntax.Body).Blocks {
+		got[b.Type]++
+	}
+	if diff := cmp.Diff(map[string]int{"runner": 1, "pipeline": 1, "plugin": 50, "environment": 50, "stage": 50}, got); diff != "" {
+		t.Error(diff)
+	}
+}
