@@ -39,6 +39,8 @@ type world struct {
 	unseen Time
 	seenAt map[string]Time
 	blind  map[string]Time
+	// open are the commands without an end.
+	open map[int64]CommandKind
 	// eager: strategies take every verification and approval for given, so that
 	// only the kernel's guards hold the weights down.
 	eager bool
@@ -75,7 +77,7 @@ func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
 	}
 	w := &world{t: t, g: g, rnd: rand.New(rand.NewPCG(seed, 7)), trouble: tr, now: 1_000_000,
 		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{},
-		seenAt: map[string]Time{}, blind: map[string]Time{}}
+		seenAt: map[string]Time{}, blind: map[string]Time{}, open: map[int64]CommandKind{}}
 	for _, n := range g.Nodes {
 		if n.Rollout == nil {
 			continue
@@ -130,6 +132,7 @@ func (w *world) record(e Event) {
 	}
 	w.journal = append(w.journal, back)
 	w.checkWatched(back.Fact)
+	w.checkEnded(back.Fact)
 	w.log = append(w.log, string(b))
 }
 
@@ -304,6 +307,32 @@ func (w *world) checkWatched(fact Fact) {
 		}
 		w.seenAt[f.Node] = watched
 	}
+}
+
+// checkEnded holds EndOf to what the state says is under way.
+func (w *world) checkEnded(fact Fact) {
+	if id := EndOf(fact); id != 0 && w.s.d.Commands[id] != nil {
+		w.t.Fatalf("command %d is under way after %s\n%s", id, fact.FactType(), w.tail())
+	}
+	if _, closed := fact.(RunClosed); closed {
+		for id := range w.open {
+			w.t.Fatalf("closed, and no fact has ended command %d\n%s", id, w.tail())
+		}
+	}
+	switch f := fact.(type) {
+	case RunResumed:
+		// Nobody waits for these any more.
+		for id, kind := range w.open {
+			if kind == TakeLock || kind == FreeLock {
+				delete(w.open, id)
+			}
+		}
+	case CommandIssued:
+		if f.Kind != Cancel {
+			w.open[f.ID] = f.Kind
+		}
+	}
+	delete(w.open, EndOf(fact))
 }
 
 // bake of testCanary.
