@@ -107,6 +107,8 @@ type Engine struct {
 	stopping bool
 	written  int64
 	inbox    chan []inboxFact
+	// poll is how often the inbox is looked at.
+	poll time.Duration
 	// deafUntil is when to try again to hear what came in before a gate's time is up.
 	deafUntil kernel.Time
 	logMu     sync.Mutex
@@ -125,7 +127,7 @@ type message struct {
 func New(cfg Config) *Engine {
 	e := &Engine{
 		Config: cfg, now: cfg.Now, results: make(chan message, 256), cancels: map[int64]context.CancelCauseFunc{},
-		fences: map[string]int64{}, handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact),
+		fences: map[string]int64{}, handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact), poll: inboxPoll,
 	}
 	if e.now == nil {
 		e.now = time.Now

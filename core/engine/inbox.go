@@ -39,7 +39,7 @@ type inboxFact struct {
 // are in the journal. One that comes again after a crash changes nothing: a person
 // counts once, and a run is taken back once.
 func (e *Engine) watchInbox(ctx context.Context) {
-	tick := time.NewTicker(inboxPoll)
+	tick := time.NewTicker(e.poll)
 	defer tick.Stop()
 	for {
 		select {

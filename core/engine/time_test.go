@@ -97,23 +97,24 @@ func TestJumpsOfTheWallNeitherHurryNorDelay(t *testing.T) {
 	want := []move{{0, half}, {time.Hour, target.Full}, {2 * time.Hour, target.Full}}
 	for name, jumps := range map[string][]jump{
 		"none":                         nil,
-		"an hour forward":              {{10*time.Minute + 30*time.Second, time.Hour}},
-		"forward, just before the end": {{59*time.Minute + 58*time.Second, time.Hour}},
-		"an hour back":                 {{10*time.Minute + 30*time.Second, -time.Hour}},
-		"back by a year":               {{10*time.Minute + 30*time.Second, -365 * 24 * time.Hour}},
-		"a night asleep":               {{30*time.Minute + 30*time.Second, 8 * time.Hour}},
-		"two nights asleep":            {{30*time.Minute + 30*time.Second, 8 * time.Hour}, {80*time.Minute + 30*time.Second, 8 * time.Hour}},
-		"there and back":               {{10*time.Minute + 30*time.Second, time.Hour}, {20*time.Minute + 30*time.Second, -time.Hour}},
-		"back and there":               {{10*time.Minute + 30*time.Second, -time.Hour}, {20*time.Minute + 30*time.Second, time.Hour}},
-		"a wall gone mad":              {{7*time.Minute + 30*time.Second, time.Hour}, {14*time.Minute + 30*time.Second, -3 * time.Hour}, {21*time.Minute + 30*time.Second, 9 * time.Hour}, {90*time.Minute + 30*time.Second, -time.Minute}},
+		"an hour forward":              {{10 * time.Minute, time.Hour}},
+		"forward, just before the end": {{59*time.Minute + 50*time.Second, time.Hour}},
+		"an hour back":                 {{10 * time.Minute, -time.Hour}},
+		"back by a year":               {{10 * time.Minute, -365 * 24 * time.Hour}},
+		"a night asleep":               {{30 * time.Minute, 8 * time.Hour}},
+		"two nights asleep":            {{30 * time.Minute, 8 * time.Hour}, {80 * time.Minute, 8 * time.Hour}},
+		"there and back":               {{10 * time.Minute, time.Hour}, {20 * time.Minute, -time.Hour}},
+		"back and there":               {{10 * time.Minute, -time.Hour}, {20 * time.Minute, time.Hour}},
+		"a wall gone mad":              {{7 * time.Minute, time.Hour}, {14 * time.Minute, -3 * time.Hour}, {21 * time.Minute, 9 * time.Hour}, {90 * time.Minute, -time.Minute}},
 	} {
 		for _, analysis := range []string{"", measured} {
 			t.Run(fmt.Sprintf("%s, measured=%v", name, analysis != ""), func(t *testing.T) {
 				virtual(t, func(t *testing.T, w *wall) {
 					b := rollout(t, fmt.Sprintf(watched, analysis))
 					go func() {
-						for _, j := range jumps {
-							time.Sleep(j.after - time.Since(began))
+						for i, j := range jumps {
+							// At no moment at which something else happens.
+							time.Sleep(j.after + time.Duration(i+1)*7*time.Second - time.Since(began))
 							w.jump(j.by)
 						}
 					}()
