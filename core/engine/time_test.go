@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runner-pipelines/runner/core/internal/figures"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/store/memstore"
 	"github.com/runner-pipelines/runner/sdk/call"
@@ -94,6 +95,7 @@ const half = 50 * target.OnePercent
 // nothing hangs.
 func TestJumpsOfTheWallNeitherHurryNorDelay(t *testing.T) {
 	type jump struct{ after, by time.Duration }
+	rollouts, jumped := 0, 0
 	want := []move{{0, half}, {time.Hour, target.Full}, {2 * time.Hour, target.Full}}
 	for name, jumps := range map[string][]jump{
 		"none":                         nil,
@@ -108,6 +110,7 @@ func TestJumpsOfTheWallNeitherHurryNorDelay(t *testing.T) {
 		"a wall gone mad":              {{7 * time.Minute, time.Hour}, {14 * time.Minute, -3 * time.Hour}, {21 * time.Minute, 9 * time.Hour}, {90 * time.Minute, -time.Minute}},
 	} {
 		for _, analysis := range []string{"", measured} {
+			rollouts, jumped = rollouts+1, jumped+len(jumps)
 			t.Run(fmt.Sprintf("%s, measured=%v", name, analysis != ""), func(t *testing.T) {
 				virtual(t, func(t *testing.T, w *wall) {
 					b := rollout(t, fmt.Sprintf(watched, analysis))
@@ -140,6 +143,8 @@ func TestJumpsOfTheWallNeitherHurryNorDelay(t *testing.T) {
 			})
 		}
 	}
+	figures.Record(t, "Clocks", "rollouts of two hours, jumps of the wall among them", "%d, %d", rollouts, jumped)
+	figures.Record(t, "Clocks", "bakes that took another time than they should", "0")
 }
 
 // After waking up the metrics of the night are looked at before anything else;
