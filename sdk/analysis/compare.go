@@ -78,13 +78,13 @@ func newCompared(m Metric) *compared {
 // choose fixes what is compared: for a distribution the bounds.
 func (c *compared) choose(bounds []float64) {
 	c.chosen, c.bounds, c.base = true, slices.Clone(bounds), sum{}
-	for i := range c.configs() {
+	for i := range c.size() {
 		c.tests = append(c.tests, evidence.New(c.config(i)))
 	}
 }
 
-// configs is how many comparisons there are: each bound, in one direction or both.
-func (c *compared) configs() int {
+// size is how many comparisons there are: each bound, in one direction or both.
+func (c *compared) size() int {
 	n := max(len(c.bounds), 1)
 	if c.metric.Better == "same" {
 		n *= 2
@@ -114,7 +114,7 @@ func (c *compared) config(i int) evidence.Config {
 		bound, low, _ := c.direction(i)
 		if bound < len(past.Rates) {
 			out.Base = past.Rates[bound]
-			if low != (c.metric.Better == "higher") {
+			if len(c.bounds) > 0 && low != (c.metric.Better == "higher") {
 				out.Base = 1 - out.Base
 			}
 		}
