@@ -59,27 +59,76 @@ func kayentaHigh(x, y []float64) bool {
 const normal98 = 2.3263478740408408
 
 // wilcoxon gives the lower end of the asymptotic 98 % confidence interval of the
-// shift of x against y, and the estimate of the shift.
+// shift of x against y, and the estimate of the shift. Kayenta finds both with
+// Brent's method to 1e-4, and on data with ties that is what decides.
 func wilcoxon(x, y []float64) (low, estimate float64) {
 	least, largest := slices.Min(x)-slices.Max(y), slices.Max(x)-slices.Min(y)
 	root := func(quantile float64) float64 {
-		if statistic(x, y, least)-quantile <= 0 {
+		f := func(mu float64) float64 { return statistic(x, y, mu) - quantile }
+		if f(least) <= 0 {
 			return least
 		}
-		if statistic(x, y, largest)-quantile >= 0 {
+		if f(largest) >= 0 {
 			return largest
 		}
-		a, b := least, largest
-		for b-a > 1e-4 {
-			if mid := (a + b) / 2; statistic(x, y, mid) > quantile {
-				a = mid
-			} else {
-				b = mid
-			}
+		if middle := (least + largest) / 2; f(middle) <= 0 {
+			return brent(f, least, middle)
+		} else {
+			return brent(f, middle, largest)
 		}
-		return (a + b) / 2
 	}
 	return root(normal98), root(0)
+}
+
+// brent finds a root between a and b, at which f has different signs (Brent,
+// Algorithms for Minimization without Derivatives, 1973, chapter 4), to 1e-4.
+func brent(f func(float64) float64, a, b float64) float64 {
+	const relative, absolute = 1e-14, 1e-4
+	fa, fb := f(a), f(b)
+	c, fc := a, fa
+	d := b - a
+	e := d
+	for {
+		if math.Abs(fc) < math.Abs(fb) {
+			a, b, c = b, c, b
+			fa, fb, fc = fb, fc, fb
+		}
+		tolerance, half := 2*relative*math.Abs(b)+absolute, (c-b)/2
+		if math.Abs(half) <= tolerance || fb == 0 {
+			return b
+		}
+		if math.Abs(e) < tolerance || math.Abs(fa) <= math.Abs(fb) {
+			d, e = half, half
+		} else {
+			s := fb / fa
+			p, q := 2*half*s, 1-s
+			if a != c {
+				t, r := fa/fc, fb/fc
+				p, q = s*(2*half*t*(t-r)-(b-a)*(r-1)), (t-1)*(r-1)*(s-1)
+			}
+			if p > 0 {
+				q = -q
+			}
+			p = math.Abs(p)
+			if p >= 1.5*half*q-math.Abs(tolerance*q) || p >= math.Abs(e*q)/2 {
+				d, e = half, half
+			} else {
+				d, e = p/q, d
+			}
+		}
+		a, fa = b, fb
+		if math.Abs(d) > tolerance {
+			b += d
+		} else {
+			b += math.Copysign(tolerance, half)
+		}
+		fb = f(b)
+		if (fb > 0) == (fc > 0) {
+			c, fc = a, fa
+			d = b - a
+			e = d
+		}
+	}
 }
 
 // statistic is the standardised rank sum of x shifted down by mu, with the

@@ -71,6 +71,8 @@ func (w *tally) fund(capital float64) {
 // block is a stretch of time whose events may all have one cause.
 type block struct {
 	Start time.Time `json:"start,omitzero"`
+	// Look is the length of the last look.
+	Look time.Duration `json:"look,omitempty"`
 	// Events is how many there were; Harm and Show are the events of candidate
 	// and stable, each divided by the share that it has at the border of the
 	// hypothesis, so that their mean is Events there.
@@ -89,9 +91,9 @@ type block struct {
 func (b *block) open() bool { return !b.Start.IsZero() }
 
 // due reports whether the block is over at a moment. Windows are rarely whole
-// minutes, so a twentieth may be missing.
+// minutes, so a twentieth may be missing, but not half a look.
 func (b *block) due(length time.Duration, now time.Time) bool {
-	return b.open() && now.Sub(b.Start) >= length-length/20
+	return b.open() && now.Sub(b.Start) >= length-min(length/20, b.Look/2)
 }
 
 func (b *block) add(c Config, l *Look) {
@@ -101,6 +103,7 @@ func (b *block) add(c Config, l *Look) {
 			b.Start = l.To
 		}
 	}
+	b.Look = l.To.Sub(l.From)
 	share := l.Ec / (l.Ec + l.Es)
 	if !(share > 1e-9 && share < 1-1e-9) {
 		return
