@@ -45,6 +45,12 @@ func Main(version string) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	interrupts := make(chan struct{}, 4)
 	env.Interrupts = interrupts
+	env.Interrupt = func() {
+		select {
+		case interrupts <- struct{}{}:
+		default:
+		}
+	}
 	go func() {
 		for range signals {
 			interrupts <- struct{}{}

@@ -28,6 +28,8 @@ type Env struct {
 	Interactive bool
 	// Interrupts gets a value for every Ctrl-C or termination signal; may be nil.
 	Interrupts <-chan struct{}
+	// Interrupt adds one to Interrupts, for a terminal whose keys are read; may be nil.
+	Interrupt func()
 	// ExeDir is the folder of the program; may be empty.
 	ExeDir string
 	// User is who runs the program, Groups the local groups of that user.

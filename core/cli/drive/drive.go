@@ -166,7 +166,8 @@ type driver struct {
 }
 
 func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Journal) error {
-	d.v.Opened(d.rec.ID)
+	d.v.Opened(view.Opening{Run: d.rec.ID, Plan: d.plan, State: state})
+	defer d.v.Close()
 	d.prog.Scope.SetRun(d.rec.ID, d.rec.Initiator)
 	stop := make(chan kernel.StopMode, 2)
 	done := make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/view"
@@ -17,7 +18,7 @@ import (
 type Options struct {
 	Env         *command.Env
 	Run         string
-	JSON        bool
+	Display     display.Options
 	Parallelism int
 	LockTimeout time.Duration
 	Planning    planning.Options
@@ -35,7 +36,7 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 its journal ends, with the plan and the plugins that it was opened with. Without an
 argument it takes the newest run. Sensitive variables must be given again.`,
 	}
-	c.Flags.BoolVar(&opts.JSON, "json", false, "one JSON object a line")
+	opts.Display.Flags(c.Flags)
 	c.Flags.IntVar(&opts.Parallelism, "parallelism", 10, "run at most `n` actions at once")
 	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for an environment that another run has")
 	opts.Planning.Flags(c.Flags)
@@ -66,10 +67,7 @@ func run(ctx context.Context, opts *Options) error {
 		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
 			"Error: Run has ended\n\nRun %s ended %s. Begin a new one:\n  runner apply", rec.ID, view.Words(rec.Outcome))}
 	}
-	var v view.View = view.NewHuman(opts.Env.Stdout)
-	if opts.JSON {
-		v = view.NewJSON(opts.Env.Stdout)
-	}
+	v := display.New(opts.Env, opts.Display)
 	return drive.Resume(ctx, w, v, rec, drive.Options{
 		Parallelism: opts.Parallelism, LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir,
 		Vars: opts.Planning.Vars, Files: opts.Planning.Files,

@@ -79,7 +79,7 @@ func run(ctx context.Context, opts *Options) error {
 	}
 	if opts.JSON {
 		v := view.NewJSON(opts.Env.Stdout)
-		v.Opened(rec.ID)
+		v.Opened(view.Opening{Run: rec.ID})
 		for _, ev := range past.Events {
 			v.Event(ev)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/view"
@@ -21,7 +22,7 @@ import (
 
 // Options of taking back.
 type Options struct {
-	JSON bool
+	Display display.Options
 	// Undo finished actions too.
 	Undo     bool
 	Reason   string
@@ -41,10 +42,7 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 	if err != nil || !mine {
 		return err
 	}
-	var v view.View = view.NewHuman(w.Env.Stdout)
-	if opts.JSON {
-		v = view.NewJSON(w.Env.Stdout)
-	}
+	v := display.New(w.Env, opts.Display)
 	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
 	var exit *command.ExitError
 	if errors.As(err, &exit) && exit.Code == command.RolledBack {

@@ -46,7 +46,10 @@ func (h *Human) Plan(p *plan.Plan) {
 }
 
 // Opened implements View.
-func (h *Human) Opened(run string) { h.printf("\nRun %s\n", run) }
+func (h *Human) Opened(o Opening) { h.printf("\nRun %s\n", o.Run) }
+
+// Close implements View.
+func (h *Human) Close() {}
 
 // Note implements View.
 func (h *Human) Note(text string) { h.printf("%s\n", text) }

@@ -1,0 +1,70 @@
+// Package display chooses how a command shows a run: to a program, on a
+// terminal, or as plain lines.
+package display
+
+import (
+	"flag"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/live"
+	"github.com/runner-pipelines/runner/core/cli/view"
+)
+
+// Options of the choice.
+type Options struct {
+	JSON, NoColor bool
+}
+
+// Flags adds them to a command.
+func (o *Options) Flags(fs *flag.FlagSet) {
+	fs.BoolVar(&o.JSON, "json", false, "one JSON object a line")
+	fs.BoolVar(&o.NoColor, "no-color", false, "no colours; so does the environment variable NO_COLOR")
+}
+
+// New is the view for a command's standard output.
+func New(env *command.Env, o Options) view.View {
+	switch {
+	case o.JSON:
+		return view.NewJSON(env.Stdout)
+	case drawable(env):
+		return live.New(live.Options{
+			In: env.Stdin, Out: env.Stdout, Environ: env.Environ, Interrupt: env.Interrupt,
+			NoColor: o.NoColor || env.Getenv("NO_COLOR") != "", ASCII: !unicode(env),
+		})
+	}
+	return view.NewHuman(env.Stdout)
+}
+
+// drawable reports whether the output is a terminal that can be drawn on, with
+// somebody before it.
+func drawable(env *command.Env) bool {
+	term := env.Getenv("TERM")
+	if term == "dumb" || term == "" && runtime.GOOS != "windows" || env.Getenv("CI") != "" {
+		return false
+	}
+	return env.Interactive && terminal(env.Stdout)
+}
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// unicode reports whether the terminal says that it shows more than ASCII.
+func unicode(env *command.Env) bool {
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		return true
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := strings.ToUpper(env.Getenv(name)); v != "" {
+			return strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8")
+		}
+	}
+	return false
+}
