@@ -26,6 +26,9 @@ type Board struct {
 	settled               map[string]bool
 	total                 int
 	logs                  map[string]*tail
+	// busy counts the commands under way of a node, which commands maps to it.
+	busy     map[string]int
+	commands map[int64]string
 
 	chosen string
 	open   map[string]bool
@@ -37,6 +40,10 @@ func New(run, pipeline string, g *kernel.Graph, state *kernel.State) *Board {
 	b := &Board{
 		run: run, pipeline: pipeline, graph: g, state: state,
 		settled: map[string]bool{}, logs: map[string]*tail{}, open: map[string]bool{},
+		busy: map[string]int{}, commands: map[int64]string{},
+	}
+	for _, c := range state.InFlight() {
+		b.issued(c.Command)
 	}
 	for _, n := range state.Nodes() {
 		if n.Kind == kernel.BarrierNode {
@@ -63,8 +70,16 @@ func (b *Board) Event(e kernel.Event) error {
 		b.began = e.At
 	}
 	switch f := e.Fact.(type) {
-	case kernel.RunOpened:
-		b.run = f.Run
+	case kernel.CommandIssued:
+		b.issued(f.Command)
+	case kernel.CommandSucceeded:
+		b.over(f.Command)
+	case kernel.CommandFailed:
+		b.over(f.Command)
+	case kernel.CommandLost:
+		b.over(f.Command)
+	case kernel.Verified:
+		b.over(f.Command)
 	case kernel.NodeStarted:
 		b.begin(f.Node)
 	case kernel.NodeUndoing:
@@ -75,6 +90,25 @@ func (b *Board) Event(e kernel.Event) error {
 		b.end(f.Node, "")
 	}
 	return nil
+}
+
+// issued and over follow the commands whose log is worth a look.
+func (b *Board) issued(c kernel.Command) {
+	switch c.Kind {
+	case kernel.AskStrategy, kernel.Measure, kernel.PlanNode, kernel.Observe:
+	default:
+		if c.Node != "" {
+			b.commands[c.ID] = c.Node
+			b.busy[c.Node]++
+		}
+	}
+}
+
+func (b *Board) over(command int64) {
+	if node, ok := b.commands[command]; ok {
+		delete(b.commands, command)
+		b.busy[node]--
+	}
 }
 
 func (b *Board) begin(node string) {

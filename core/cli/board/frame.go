@@ -123,7 +123,7 @@ func (b *Board) body(p painter, room int) []string {
 	for i := range live {
 		take(&live[i].logs)
 	}
-	lines := b.over(p, room-used)
+	lines := b.past(p, room-used)
 	for _, bl := range live {
 		lines = append(lines, bl.title)
 		lines = append(lines, bl.detail...)
@@ -154,8 +154,8 @@ func (b *Board) shown(limit int) (show []string, rest int) {
 	return show, len(b.ended) - len(show)
 }
 
-// over draws the stages that are over.
-func (b *Board) over(p painter, room int) []string {
+// past draws the stages that are over.
+func (b *Board) past(p painter, room int) []string {
 	if room < 1 || len(b.ended) == 0 {
 		return nil
 	}

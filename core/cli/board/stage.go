@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/sdk/strategy"
@@ -18,7 +20,7 @@ func (b *Board) block(p painter, id string) block {
 	if b.open[id] {
 		lines = kept
 	}
-	if n.Outcome == "" || b.open[id] {
+	if n.Outcome == "" && b.busy[id] > 0 || b.open[id] {
 		for _, line := range b.logs[id].last(lines) {
 			bl.logs = append(bl.logs, "    "+p.Dim.Render(p.bar()+" "+clean(line)))
 		}
@@ -59,6 +61,11 @@ func (b *Board) title(p painter, n kernel.NodeView) string {
 	return p.spread(left, right)
 }
 
+// phases are those of a rollout in the words of people.
+var phases = map[string]string{
+	"forward": "rolling out", "back": "on its way back", "settling": "making it the stable release", "halted": "HALTED", "closed": "",
+}
+
 // words say the state of a stage where its mark does not.
 func words(n kernel.NodeView) string {
 	switch {
@@ -71,7 +78,7 @@ func words(n kernel.NodeView) string {
 		}
 		return text
 	case n.Rollout != nil && n.Rollout.Phase != "" && n.Status == "running":
-		text := n.Rollout.Phase
+		text := phases[n.Rollout.Phase]
 		if n.Rollout.Waves > 1 {
 			text += fmt.Sprintf(", wave %d of %d", n.Rollout.Wave+1, n.Rollout.Waves)
 		}
@@ -188,8 +195,10 @@ func because(why string) string {
 	return ": " + clean(why)
 }
 
-// clean makes one line of a text, without what would move the cursor.
+// clean makes one line of a text, without what would move the cursor or colour
+// the rest.
 func clean(text string) string {
+	text = ansi.Strip(text)
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r':
