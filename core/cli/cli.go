@@ -26,13 +26,14 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/status"
 	"github.com/runner-pipelines/runner/core/cli/validate"
 	versioncmd "github.com/runner-pipelines/runner/core/cli/version"
+	"github.com/runner-pipelines/runner/core/cli/watch"
 )
 
 // Commands are all commands, in the order of the overview.
 func Commands(env *command.Env) []*command.Command {
 	return []*command.Command{
 		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
-		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil),
+		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil),
 		history.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), versioncmd.New(env, nil),
 	}

@@ -239,17 +239,28 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 	return err
 }
 
-// leave shows where the run stands and chooses the exit code.
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {
-	s := view.Summary{Run: d.rec.ID, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes()}
+	var values map[string]json.RawMessage
+	if state.Outcome() == kernel.Succeeded {
+		values = outputs(d.prog)
+	}
+	return Leave(d.v, d.rec.ID, state, idle, elapsed, values)
+}
+
+// Abandoned is why a run is open whose process has gone without a word.
+const Abandoned kernel.Idle = "abandoned"
+
+// Leave shows where the run stands and chooses the exit code.
+func Leave(v view.View, run string, state *kernel.State, idle kernel.Idle, elapsed time.Duration, outputs map[string]json.RawMessage) error {
+	s := view.Summary{Run: run, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes(), Outputs: outputs}
+	if idle == kernel.Busy {
+		idle = Abandoned
+	}
 	if idle != kernel.Closed {
 		s.Idle = string(idle)
 	}
-	if state.Outcome() == kernel.Succeeded {
-		s.Outputs = outputs(d.prog)
-	}
 	s.Next = next(s)
-	d.v.Summary(s)
+	v.Summary(s)
 	code := codeOf(state.Outcome(), idle)
 	if code == command.OK {
 		return nil
@@ -289,7 +300,7 @@ func next(s view.Summary) []string {
 			}
 		}
 		return append(out, "runner resume "+s.Run)
-	case string(kernel.Stopped), string(kernel.Halted):
+	case string(kernel.Stopped), string(kernel.Halted), string(Abandoned):
 		return []string{"runner resume " + s.Run, "runner rollback " + s.Run}
 	}
 	if s.Outcome == string(kernel.Failed) || s.Outcome == string(kernel.RollbackFailed) {

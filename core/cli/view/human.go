@@ -275,12 +275,7 @@ func (h *Human) Summary(s Summary) {
 	defer h.mu.Unlock()
 	out := h.out
 	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s\n", s.Run, outcomeWords(s), Span(s.Elapsed))
-	for _, n := range s.Nodes {
-		if n.Kind == kernel.BarrierNode {
-			continue
-		}
-		WriteNode(out, n)
-	}
+	writeNodes(out, s.Nodes)
 	for _, name := range slices.Sorted(maps.Keys(s.Outputs)) {
 		_, _ = fmt.Fprintf(out, "  %s = %s\n", name, s.Outputs[name])
 	}
@@ -292,6 +287,25 @@ func (h *Human) Summary(s Summary) {
 	}
 }
 
+// manyNodes is from how many stages on those that went well are only counted.
+const manyNodes = 40
+
+func writeNodes(out io.Writer, nodes []kernel.NodeView) {
+	well := 0
+	for _, n := range nodes {
+		switch {
+		case n.Kind == kernel.BarrierNode:
+		case n.Outcome == kernel.Succeeded && len(nodes) > manyNodes:
+			well++
+		default:
+			WriteNode(out, n)
+		}
+	}
+	if well > 0 {
+		_, _ = fmt.Fprintf(out, "  %d stages succeeded\n", well)
+	}
+}
+
 func outcomeWords(s Summary) string {
 	switch s.Idle {
 	case string(kernel.WaitingForPeople):
@@ -300,6 +314,8 @@ func outcomeWords(s Summary) string {
 		return "halted"
 	case string(kernel.Stopped):
 		return "interrupted; it can be resumed"
+	case "abandoned":
+		return "open, and nobody drives it"
 	}
 	return Words(s.Outcome)
 }

@@ -129,11 +129,27 @@ func decodeChunk(run, command string, it store.Item) (raw []byte, hash string, e
 // Read yields the lines of a command in the order of writing. A damaged chunk is
 // a *journal.DamageError; the chunks after it follow.
 func Read(ctx context.Context, s store.Store, run, command string) iter.Seq2[Line, error] {
+	return NewCursor(run, command).Next(ctx, s)
+}
+
+// Cursor reads the log of a command bit by bit, while it is written.
+type Cursor struct {
+	run, command string
+	// last is the key of the last chunk that was read.
+	last string
+}
+
+// NewCursor is before the first line.
+func NewCursor(run, command string) *Cursor { return &Cursor{run: run, command: command} }
+
+// Next yields the lines that were stored since the last call, as Read does.
+func (c *Cursor) Next(ctx context.Context, s store.Store) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		for it, err := range store.Scan(ctx, s, prefix(run, command), "") {
+		for it, err := range store.Scan(ctx, s, prefix(c.run, c.command), c.last) {
 			var raw []byte
 			if err == nil {
-				raw, _, err = decodeChunk(run, command, it)
+				c.last = it.Key
+				raw, _, err = decodeChunk(c.run, c.command, it)
 			}
 			if err != nil && !yield(Line{}, err) {
 				return
@@ -141,7 +157,7 @@ func Read(ctx context.Context, s store.Store, run, command string) iter.Seq2[Lin
 			for text := range bytes.Lines(raw) {
 				var l Line
 				if err := json.Unmarshal(text, &l); err != nil {
-					err = &journal.DamageError{Run: run, Key: it.Key, What: "holds a line that cannot be read: " + err.Error()}
+					err = &journal.DamageError{Run: c.run, Key: it.Key, What: "holds a line that cannot be read: " + err.Error()}
 					if !yield(Line{}, err) {
 						return
 					}
