@@ -50,6 +50,9 @@ func New(run, pipeline string, g *kernel.Graph, state *kernel.State) *Board {
 			continue
 		}
 		b.total++
+		if n.Started != 0 && (b.began == 0 || n.Started < b.began) {
+			b.began = n.Started
+		}
 		switch {
 		case n.Outcome != "":
 			b.end(n.ID, n.Outcome)
