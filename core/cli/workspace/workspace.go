@@ -60,14 +60,24 @@ func (w *Workspace) Check(vars, files []string) hcl.Diagnostics {
 	if diags := w.Initialised(); diags.HasErrors() {
 		return diags
 	}
-	values, err := w.Values(vars, files)
+	_, diags, err := w.Program(vars, files)
 	if err != nil {
 		return hcl.Diagnostics{diagnostics.Error(hcl.Range{}, "Variable file cannot be read", "%s.", err)}
 	}
-	_, diags := program.New(w.Pipeline, program.Options{
+	return diags
+}
+
+// Program is the pipeline without its plugins: variables that have no value are
+// unknown. The error is that of a variable file.
+func (w *Workspace) Program(vars, files []string) (*program.Program, hcl.Diagnostics, error) {
+	values, err := w.Values(vars, files)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, diags := program.New(w.Pipeline, program.Options{
 		Catalog: w.Catalog, Values: values, World: w.World(), Redactor: w.Redactor, AllowMissing: true,
 	})
-	return diags
+	return p, diags, nil
 }
 
 // Ready opens the pipeline for a command that carries it out: with any mistake
