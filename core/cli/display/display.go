@@ -6,11 +6,13 @@ import (
 	"flag"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/mattn/go-isatty"
 
+	"github.com/runner-pipelines/runner/core/cli/ci"
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/live"
 	"github.com/runner-pipelines/runner/core/cli/view"
@@ -38,7 +40,33 @@ func New(env *command.Env, o Options) view.View {
 			NoColor: o.NoColor || env.Getenv("NO_COLOR") != "", ASCII: !unicode(env),
 		})
 	}
-	return view.NewHuman(env.Stdout)
+	return ci.New(ci.Options{Out: env.Stdout, Service: Service(env), Place: Place(env)})
+}
+
+// Service is the CI service that the process runs in; nil for none that shows
+// more than lines.
+func Service(env *command.Env) ci.Service {
+	switch {
+	case env.Getenv("GITHUB_ACTIONS") == "true":
+		return ci.GitHub{SummaryFile: env.Getenv("GITHUB_STEP_SUMMARY")}
+	case env.Getenv("GITLAB_CI") == "true":
+		return ci.GitLab{}
+	}
+	return nil
+}
+
+// Place turns files of the pipeline into files of the checkout.
+func Place(env *command.Env) func(string) string {
+	root := env.Getenv("GITHUB_WORKSPACE")
+	return func(file string) string {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(env.Dir, file)
+		}
+		if rel, err := filepath.Rel(root, file); root != "" && err == nil && filepath.IsLocal(rel) {
+			return filepath.ToSlash(rel)
+		}
+		return filepath.ToSlash(file)
+	}
 }
 
 // drawable reports whether the output is a terminal that can be drawn on, with

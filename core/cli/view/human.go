@@ -274,7 +274,7 @@ func (h *Human) Summary(s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := h.out
-	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s\n", s.Run, outcomeWords(s), Span(s.Elapsed))
+	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s\n", s.Run, Ending(s), Span(s.Elapsed))
 	writeNodes(out, s.Nodes)
 	for _, name := range slices.Sorted(maps.Keys(s.Outputs)) {
 		_, _ = fmt.Fprintf(out, "  %s = %s\n", name, s.Outputs[name])
@@ -306,7 +306,8 @@ func writeNodes(out io.Writer, nodes []kernel.NodeView) {
 	}
 }
 
-func outcomeWords(s Summary) string {
+// Ending says how a run left.
+func Ending(s Summary) string {
 	switch s.Idle {
 	case string(kernel.WaitingForPeople):
 		return "waits for people"

@@ -12,7 +12,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/artifact"
+	"github.com/runner-pipelines/runner/core/cli/ci"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
@@ -260,8 +262,12 @@ func (w *Workspace) Show(out io.Writer, diags hcl.Diagnostics) error {
 	if w.Pipeline != nil {
 		files = w.Pipeline.Files
 	}
-	if err := diagnostics.Write(w.Redactor.NewWriter(out), diagnostics.Tidy(diags), files); err != nil {
+	out = w.Redactor.NewWriter(out)
+	if err := diagnostics.Write(out, diagnostics.Tidy(diags), files); err != nil {
 		return err
+	}
+	if service := display.Service(w.Env); service != nil {
+		ci.Mark(out, service, diags, display.Place(w.Env))
 	}
 	if diags.HasErrors() {
 		return &command.ExitError{Code: command.Failed}
