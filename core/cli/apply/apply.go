@@ -91,7 +91,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	defer w.Close()
-	v := display.New(opts.Env, opts.Display)
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	made, err := prepare(ctx, w, opts, alive, pool)
 	if err != nil {
 		return err

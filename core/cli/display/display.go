@@ -29,8 +29,8 @@ func (o *Options) Flags(fs *flag.FlagSet) {
 	fs.BoolVar(&o.NoColor, "no-color", false, "no colours; so does the environment variable NO_COLOR")
 }
 
-// New is the view for a command's standard output.
-func New(env *command.Env, o Options) view.View {
+// New is the view for a command's standard output; dir is the pipeline's.
+func New(env *command.Env, dir string, o Options) view.View {
 	switch {
 	case o.JSON:
 		return view.NewJSON(env.Stdout)
@@ -40,7 +40,7 @@ func New(env *command.Env, o Options) view.View {
 			NoColor: o.NoColor || env.Getenv("NO_COLOR") != "", ASCII: !unicode(env),
 		})
 	}
-	return ci.New(ci.Options{Out: env.Stdout, Service: Service(env), Place: Place(env)})
+	return ci.New(ci.Options{Out: env.Stdout, Service: Service(env), Place: Place(env, dir)})
 }
 
 // Service is the CI service that the process runs in; nil for none that shows
@@ -55,12 +55,12 @@ func Service(env *command.Env) ci.Service {
 	return nil
 }
 
-// Place turns files of the pipeline into files of the checkout.
-func Place(env *command.Env) func(string) string {
+// Place turns files of the pipeline in dir into files of the checkout.
+func Place(env *command.Env, dir string) func(string) string {
 	root := env.Getenv("GITHUB_WORKSPACE")
 	return func(file string) string {
 		if !filepath.IsAbs(file) {
-			file = filepath.Join(env.Dir, file)
+			file = filepath.Join(dir, file)
 		}
 		if rel, err := filepath.Rel(root, file); root != "" && err == nil && filepath.IsLocal(rel) {
 			return filepath.ToSlash(rel)

@@ -250,6 +250,28 @@ func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Durat
 // Abandoned is why a run is open whose process has gone without a word.
 const Abandoned kernel.Idle = "abandoned"
 
+// Standing is why an open run that nobody drives stands still: a run that left
+// because only people could go on was stopped too.
+func Standing(state *kernel.State) kernel.Idle {
+	idle := state.Idle()
+	if idle != kernel.Stopped {
+		return idle
+	}
+	people := false
+	for _, n := range state.Nodes() {
+		if n.Outcome == "" && n.Rollout != nil && n.Rollout.Between {
+			return idle
+		}
+		for _, g := range n.Gates {
+			people = people || g.Open
+		}
+	}
+	if people {
+		return kernel.WaitingForPeople
+	}
+	return idle
+}
+
 // Leave shows where the run stands and chooses the exit code.
 func Leave(v view.View, run string, state *kernel.State, idle kernel.Idle, elapsed time.Duration, outputs map[string]json.RawMessage) error {
 	s := view.Summary{Run: run, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes(), Outputs: outputs}

@@ -67,7 +67,7 @@ func run(ctx context.Context, opts *Options) error {
 		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
 			"Error: Run has ended\n\nRun %s ended %s. Begin a new one:\n  runner apply", rec.ID, view.Words(rec.Outcome))}
 	}
-	v := display.New(opts.Env, opts.Display)
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	return drive.Resume(ctx, w, v, rec, drive.Options{
 		Parallelism: opts.Parallelism, LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir,
 		Vars: opts.Planning.Vars, Files: opts.Planning.Files,

@@ -34,7 +34,7 @@ func back(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts *Op
 		return err
 	}
 	defer pool.StopAll()
-	v := display.New(opts.Env, opts.Display)
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	v.Plan(p)
 	if err := ask.Approval(opts.Env, opts.AutoApprove, "rollback"); err != nil {
 		return err

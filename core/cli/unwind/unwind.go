@@ -42,7 +42,7 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 	if err != nil || !mine {
 		return err
 	}
-	v := display.New(w.Env, opts.Display)
+	v := display.New(w.Env, w.Dir, opts.Display)
 	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
 	var exit *command.ExitError
 	if errors.As(err, &exit) && exit.Code == command.RolledBack {

@@ -61,7 +61,8 @@ func run(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	v := display.New(opts.Env, opts.Display)
+	v := display.New(opts.Env, w.Dir, opts.Display)
+	v.Note("Watching run " + rec.ID + ".")
 	v.Opened(view.Opening{Run: rec.ID, Plan: past.Plan, State: past.State})
 	defer v.Close()
 	followed := follow.From(w, rec, past)
@@ -79,5 +80,5 @@ func run(ctx context.Context, opts *Options) error {
 		v.Note(fmt.Sprintf("Run %s goes on. Join it again, or ask it to stop:\n  runner watch %s\n  runner cancel %s", rec.ID, rec.ID, rec.ID))
 		return nil
 	}
-	return drive.Leave(v, rec.ID, state, state.Idle(), elapsed, nil)
+	return drive.Leave(v, rec.ID, state, drive.Standing(state), elapsed, nil)
 }

@@ -267,7 +267,7 @@ func (w *Workspace) Show(out io.Writer, diags hcl.Diagnostics) error {
 		return err
 	}
 	if service := display.Service(w.Env); service != nil {
-		ci.Mark(out, service, diags, display.Place(w.Env))
+		ci.Mark(out, service, diags, display.Place(w.Env, w.Dir))
 	}
 	if diags.HasErrors() {
 		return &command.ExitError{Code: command.Failed}
