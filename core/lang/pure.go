@@ -27,9 +27,7 @@ import (
 const (
 	// maxJSONDepth is how deep jsondecode follows.
 	maxJSONDepth = 500
-	// maxElements is how many elements a computed collection may have.
-	maxElements = 1 << 16
-	maxIndent   = 1 << 10
+	maxIndent    = 1 << 10
 )
 
 func baseName(s string) (string, error) { return path.Base(s), nil }
@@ -386,7 +384,7 @@ func checkProduct(args []cty.Value) error {
 		}
 	}
 	if total.Cmp(big.NewInt(maxElements)) > 0 {
-		return errTooBig
+		return errElements
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
 		v, diags = expr.Traversal[:1].TraverseAbs(d.EvalContext)
 	case *hclsyntax.RelativeTraversalExpr:
 		steps = expr.Traversal
-		v, diags = expr.Source.Value(d.EvalContext)
+		v, diags = lang.Evaluate(expr.Source, d.EvalContext)
 	default:
 		return "", nil, false
 	}

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -203,13 +204,14 @@ func (r *valueReader) text(v *config.Variable, source, text string) {
 }
 
 func evaluateText(text, source string) (cty.Value, hcl.Diagnostics) {
-	if err := scan.Template([]byte(`"${` + text + `}"`)); err != nil {
-		return cty.DynamicVal, failure(hcl.Range{Filename: source, Start: hcl.InitialPos, End: hcl.InitialPos}, "Nested too deeply", "The value is nested deeper than %d levels.", scan.MaxDepth)
+	if over, ok := errors.AsType[*scan.LimitError](scan.Template([]byte(`"${` + text + `}"`))); ok {
+		return cty.DynamicVal, failure(hcl.Range{Filename: source, Start: hcl.InitialPos, End: hcl.InitialPos}, over.Summary, "%s", over.Detail)
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
+	lang.Meter(expr)
 	return literalValue(expr)
 }
 
