@@ -120,7 +120,9 @@ func parsePlugin(source string, block *hcl.Block) (*Plugin, hcl.Diagnostics) {
 	p.Constraints = r.text("constraints", func(s string) error { _, err := version.NewConstraint(s); return err })
 	p.Protocol = r.protocol()
 	p.Hashes = r.texts("hashes", matches(hashForm, "a platform with a hash, such as linux_amd64:sha256:…"))
+	slices.Sort(p.Hashes)
 	p.Env = r.texts("env", matches(envForm, "the name of an environment variable"))
+	slices.Sort(p.Env)
 	p.About = r.text("about", matches(digestForm, "a digest"))
 	platforms := map[string]bool{}
 	for _, h := range p.Hashes {

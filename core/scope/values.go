@@ -14,6 +14,7 @@ import (
 
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/scan"
 )
@@ -33,6 +34,9 @@ type Values struct {
 	Final map[string]cty.Value
 }
 
+// MaxValues is the largest file of values, in bytes.
+const MaxValues = 4 << 20
+
 // ValuesFile is a file of values; JSON when its name ends so.
 type ValuesFile struct {
 	Name   string
@@ -51,9 +55,9 @@ func AutoFiles(dir string) ([]ValuesFile, error) {
 		if e.IsDir() || !strings.HasSuffix(strings.TrimSuffix(name, ".json"), ".auto.runnervars") {
 			continue
 		}
-		src, err := os.ReadFile(filepath.Join(dir, name))
+		src, err := regular.Read(filepath.Join(dir, name), MaxValues)
 		if err != nil {
-			return nil, fmt.Errorf("reading values: %w", err)
+			return nil, fmt.Errorf("reading values from %s: %w", name, err)
 		}
 		out = append(out, ValuesFile{Name: name, Source: src})
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
@@ -137,9 +138,9 @@ func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(opts.Env.Dir, path)
 	}
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, plan.MaxFile)
 	if err != nil {
-		return nil, fmt.Errorf("plan file: %w", err)
+		return nil, fmt.Errorf("plan file %s: %w", opts.PlanFile, err)
 	}
 	p, err := plan.Decode(b)
 	if errors.Is(err, plan.ErrNotPlan) {
