@@ -246,7 +246,7 @@ func (l *loader) checkStage(s *Stage, misread bool) {
 	case s.Use != nil && len(s.Targets) > 0:
 		l.add(diagnostics.Error(s.Targets[0].Range, "Conflicting blocks",
 			"A stage has either a use block or target blocks; the use is at %s. Put it into a target block of its own.", block.Place(s.Use.Range)))
-	case s.Use == nil && len(s.Targets) == 0 && !misread:
+	case s.Use == nil && len(s.Targets) == 0 && !misread && !l.incomplete:
 		l.add(diagnostics.Error(s.Range, "Missing use",
 			`A stage needs something to do: use "COMPONENT" { … }, or target "NAME" { … } blocks for a rollout over several targets.`))
 	case s.Use != nil:

@@ -37,7 +37,7 @@ func (l *loader) literal(expr hcl.Expression, what string) (cty.Value, bool) {
 		return v, true
 	}
 	l.add(diagnostics.Error(expr.Range(), "Literal expected",
-		"%s is read before anything is evaluated, so it must be written out: no variables, no functions.", what))
+		"%s is read before anything is evaluated, so it must be written out: no variables, no functions, no loops.", what))
 	return cty.DynamicVal, false
 }
 
@@ -154,7 +154,11 @@ func (l *loader) variableType(c *block.Content) VariableType {
 			word = call.Name
 		}
 		if !slices.Contains(typeNames, word) {
-			d.Detail += diagnostics.Suggest(word, typeNames)
+			hint := diagnostics.Suggest(word, typeNames)
+			if hint == "" {
+				hint = " Types are string, number, bool and any, and made of them list(…), map(…), set(…), tuple([…]) and object({ … })."
+			}
+			d.Detail += hint
 		}
 		d.Context = nil
 	}

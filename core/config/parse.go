@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -130,9 +131,9 @@ func parseJSON(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	}
 	f, diags := hcljson.Parse(src, name)
 	if diags.HasErrors() {
-		return nil, reword(diags)
+		return nil, reword(diags, src)
 	}
-	return f, reword(diags)
+	return f, reword(diags, src)
 }
 
 func parseNative(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
@@ -147,7 +148,7 @@ func parseNative(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	if body, ok := f.Body.(*hclsyntax.Body); ok {
 		f.Nav = blockNav{body.Blocks}
 	}
-	return f, reword(diags)
+	return f, reword(diags, src)
 }
 
 // maxWhole is the largest file that is parsed once more as a whole when it has
@@ -168,7 +169,7 @@ func parsePieces(name string, src []byte, cuts []scan.Cut) (*hcl.File, hcl.Diagn
 		body := f.Body.(*hclsyntax.Body)
 		switch {
 		case diags.HasErrors() && len(src) > maxWhole:
-			return &hcl.File{Body: body, Bytes: src, Nav: blockNav{body.Blocks}}, reword(diags)
+			return &hcl.File{Body: body, Bytes: src, Nav: blockNav{body.Blocks}}, reword(diags, src)
 		case len(diags) > 0, len(body.Attributes) > 0 && len(src) <= maxWhole:
 			return nil, nil // attributes are not allowed here; the whole file tells
 		}
@@ -211,8 +212,9 @@ func overLimit(name string, err error) hcl.Diagnostics {
 	return hcl.Diagnostics{diagnostics.Error(hcl.Range{Filename: name, Start: at, End: at}, over.Summary, "%s", over.Detail)}
 }
 
-// reword calls an argument of a block what we call it: an attribute.
-func reword(diags hcl.Diagnostics) hcl.Diagnostics {
+// reword calls an argument of a block what we call it, an attribute, and says what
+// to do about what stands at the place.
+func reword(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	words := strings.NewReplacer("argument", "attribute", "Argument", "Attribute")
 	// One missing quote makes the rest of the file look like strings.
 	const unclosed = "Invalid multi-line string"
@@ -222,8 +224,25 @@ func reword(diags hcl.Diagnostics) hcl.Diagnostics {
 			d.Summary, d.Detail = words.Replace(d.Summary), words.Replace(d.Detail)
 		}
 		d.Context = nil
+		if d.Subject != nil && d.Subject.Start.Byte < len(src) {
+			advise(d, src[max(d.Subject.Start.Byte, 0):])
+		}
 		drop := d.Summary == unclosed && seenUnclosed
 		seenUnclosed = seenUnclosed || d.Summary == unclosed
 		return drop
 	})
+}
+
+// advise adds what the parser does not say; rest is the source from the place on.
+func advise(d *hcl.Diagnostic, rest []byte) {
+	r, _ := utf8.DecodeRune(rest)
+	switch {
+	case d.Detail == "This character is not used within the language." && r > unicode.MaxASCII:
+		d.Detail = fmt.Sprintf("The character %U has no meaning here, though it may look like one that has. It was probably copied from a page or a document: replace it by a plain one, or remove it.", r)
+	case d.Summary != "Attribute or block definition required":
+	case r == '}':
+		d.Summary, d.Detail = "Bracket without partner", "This bracket closes no block. Remove it, or look above for a block that is closed too early."
+	case bytes.HasPrefix(rest, []byte("<<<<<<<")) || bytes.HasPrefix(rest, []byte("=======")) || bytes.HasPrefix(rest, []byte(">>>>>>>")):
+		d.Summary, d.Detail = "Merge conflict", "A merge left this mark, since two changes do not fit together. Decide which lines are right, and remove the others and the marks."
+	}
 }

@@ -112,7 +112,7 @@ func snippetOf(d *hcl.Diagnostic, files map[string]*hcl.File) *Snippet {
 	}
 	s := &Snippet{StartLine: d.Subject.Start.Line}
 	if extra, ok := hcl.DiagnosticExtra[Extra](d); !ok || !extra.Hidden {
-		s.Code = strings.TrimSuffix(strings.ToValidUTF8(string(src[from:min(to, from+maxText)]), ""), "\r")
+		s.Code = strings.TrimSuffix(strings.ToValidUTF8(string(src[from:min(to, from+maxText)]), "�"), "\r")
 		s.HighlightStart = min(start-from, len(s.Code))
 		s.HighlightEnd = min(end-from, len(s.Code))
 	}

@@ -97,6 +97,13 @@ func splitFits(args []cty.Value) error {
 	return elementsFit(strings.Count(args[1].AsString(), args[0].AsString()))
 }
 
+func parseIntFits(args []cty.Value) error {
+	if ty := args[0].Type(); ty == cty.String && len(args[0].AsString()) > maxDigits {
+		return errNumber
+	}
+	return nil
+}
+
 func csvFits(args []cty.Value) error {
 	text := args[0].AsString()
 	head, _, _ := strings.Cut(text, "\n")

@@ -79,7 +79,7 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 		"min":             stdlib.MinFunc,
 		"nonsensitive":    nonsensitive,
 		"one":             one,
-		"parseint":        stdlib.ParseIntFunc,
+		"parseint":        bounded(stdlib.ParseIntFunc, parseIntFits),
 		"pow":             stdlib.PowFunc,
 		"range":           stdlib.RangeFunc,
 		"regex":           stdlib.RegexFunc,

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -13,7 +14,7 @@ const (
 	// maxText is the text in one value, or that one evaluation puts together, in bytes.
 	maxText = 16 << 20
 	// maxElements is how many elements a value may have, on all its levels.
-	maxElements = 1 << 18
+	maxElements = 100_000
 	// maxDepth is how deep lists and objects may be nested.
 	maxDepth = 500
 	// maxDigits is how many digits a number may have before or after the point.
@@ -27,6 +28,7 @@ var (
 	errElements = fmt.Errorf("a list, map or object would have more than %d elements", maxElements)
 	errDepth    = fmt.Errorf("lists and objects would be nested deeper than %d levels", maxDepth)
 	errNumber   = fmt.Errorf("a number would have more than %d digits", maxDigits)
+	errInfinite = errors.New("a number would be infinite: it is too large, or was divided by zero")
 )
 
 // TooLarge says which limit a value breaks; nil when it is of a size that can
@@ -54,10 +56,7 @@ func (m *measure) add(v cty.Value, depth int) error {
 		}
 		return nil
 	case ty == cty.Number:
-		if hugeNumber(v) {
-			return errNumber
-		}
-		return nil
+		return checkNumber(v)
 	case !v.CanIterateElements():
 		return nil
 	case depth == 0:
@@ -80,15 +79,18 @@ func (m *measure) add(v cty.Value, depth int) error {
 	return nil
 }
 
-// hugeNumber reports whether writing the number down would take more than
-// maxDigits digits on one side of the point.
-func hugeNumber(v cty.Value) bool {
+// checkNumber refuses a number that would take more than maxDigits digits on one
+// side of the point to write down.
+func checkNumber(v cty.Value) error {
 	n := v.AsBigFloat()
-	if n.IsInf() {
-		return true
-	}
 	exponent := n.MantExp(nil)
-	return exponent > maxBits || exponent < -maxBits
+	switch {
+	case n.IsInf():
+		return errInfinite
+	case exponent > maxBits || exponent < -maxBits:
+		return errNumber
+	}
+	return nil
 }
 
 // fits checks arithmetic about the size of a result before it is made.

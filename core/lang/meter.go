@@ -15,13 +15,17 @@ import (
 // What one evaluation of an expression may use. The evaluator of HCL has no
 // limits of its own: three lines can ask it for more than any machine has.
 const (
-	// maxSteps counts rounds of for expressions and arguments of try and can.
-	maxSteps = 1 << 20
+	// maxSteps counts rounds of for expressions and arguments of try and can; the
+	// size of what a function is called with counts too.
+	maxSteps = 100_000
+	// elementsPerStep and bytesPerStep of an argument are worth one step.
+	elementsPerStep = 16
+	bytesPerStep    = 16 << 10
 	// maxFailures is how many rounds of for expressions may fail.
 	maxFailures = 20
 )
 
-var errSteps = fmt.Errorf("for, try and can would take more than %d rounds", maxSteps)
+var errSteps = fmt.Errorf("its for expressions would take more than %d rounds", maxSteps)
 
 // budgetName is the variable that holds the budget of an evaluation. No
 // expression can refer to it.
@@ -169,6 +173,8 @@ const (
 	part
 	// operand is of an operator on numbers.
 	operand
+	// argument is of a function.
+	argument
 )
 
 // metered is an expression that is paid for each time it is evaluated. The
@@ -184,7 +190,7 @@ func meter(expr hclsyntax.Expression, r role) hclsyntax.Expression {
 		return expr
 	case *hclsyntax.LiteralValueExpr:
 		// The text of a file has limits of its own.
-		if r == part || r == operand {
+		if r == part || r == operand || r == argument {
 			return expr
 		}
 	}
@@ -203,10 +209,12 @@ func Meter(tree hclsyntax.Node) {
 				n.CondExpr = meter(n.CondExpr, round)
 			}
 		case *hclsyntax.FunctionCallExpr:
+			r := argument
 			if n.Name == "try" || n.Name == "can" {
-				for i := range n.Args {
-					n.Args[i] = meter(n.Args[i], attempt)
-				}
+				r = attempt
+			}
+			for i := range n.Args {
+				n.Args[i] = meter(n.Args[i], r)
 			}
 		case *hclsyntax.TemplateExpr:
 			for i := range n.Parts {
@@ -224,6 +232,9 @@ func Meter(tree hclsyntax.Node) {
 		return nil
 	})
 }
+
+// UnwrapExpression is how package hcl finds the expression as written.
+func (m *metered) UnwrapExpression() hcl.Expression { return m.Expression }
 
 // Value evaluates, and pays.
 func (m *metered) Value(evalCtx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
@@ -279,24 +290,34 @@ func (b *budget) stop(err error) {
 // pay takes the text and checks the numbers of a value that is about to be used.
 func (b *budget) pay(r role, v cty.Value) error {
 	plain, _ := v.Unmark()
-	if !plain.IsKnown() || plain.IsNull() || r != part && r != operand {
+	if !plain.IsKnown() || plain.IsNull() || r == round || r == attempt {
 		return nil
 	}
 	switch ty := plain.Type(); {
+	case r == argument:
+		switch {
+		case ty == cty.String:
+			b.steps -= len(plain.AsString()) / bytesPerStep
+		case plain.CanIterateElements():
+			b.steps -= plain.LengthInt() / elementsPerStep
+		}
+		if b.steps < 0 {
+			return errSteps
+		}
 	case ty == cty.String && r == operand:
 		// The operator reads it as a number.
 		if len(plain.AsString()) > maxDigits {
 			return errNumber
 		}
-		if n, err := cty.ParseNumberVal(plain.AsString()); err == nil && hugeNumber(n) {
-			return errNumber
+		if n, err := cty.ParseNumberVal(plain.AsString()); err == nil {
+			return checkNumber(n)
 		}
 	case ty == cty.String:
 		if b.text -= len(plain.AsString()); b.text < 0 {
 			return errText
 		}
-	case ty == cty.Number && hugeNumber(plain):
-		return errNumber
+	case ty == cty.Number:
+		return checkNumber(plain)
 	}
 	return nil
 }

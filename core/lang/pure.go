@@ -339,6 +339,9 @@ var jsonDecode = function.New(&function.Spec{
 		if jsonDepth(args[0].AsString()) > maxJSONDepth {
 			return cty.NilType, function.NewArgErrorf(0, "it is nested deeper than %d levels", maxJSONDepth)
 		}
+		if strings.TrimSpace(args[0].AsString()) == "" {
+			return cty.NilType, function.NewArgErrorf(0, "it is empty, which is no JSON")
+		}
 		return stdlib.JSONDecodeFunc.ReturnTypeForValues(args)
 	},
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.JSONDecode(args[0]) },

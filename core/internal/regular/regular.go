@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // What is at the path is no file to read.
@@ -50,6 +51,8 @@ func Read(path string, limit int64) ([]byte, error) {
 	case info.Size() > limit:
 		return nil, &TooLargeError{limit}
 	}
+	// Some files of the system wait for something to happen.
+	_ = f.SetReadDeadline(time.Now().Add(patience)) // others cannot wait, and have no deadline
 	// One byte more, so that the end is found without growing the buffer. Files of
 	// the system say that they are empty, and are not.
 	content := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
@@ -61,6 +64,9 @@ func Read(path string, limit int64) ([]byte, error) {
 	}
 	return content.Bytes(), nil
 }
+
+// patience is how long a file may take to say more.
+const patience = 10 * time.Second
 
 func plain(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
