@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/runner-pipelines/runner/core/addr"
 	"github.com/runner-pipelines/runner/core/block"
@@ -27,7 +26,7 @@ func (t VariableType) Convert(v cty.Value) (cty.Value, error) {
 	if t.Defaults != nil && !v.IsNull() {
 		v = t.Defaults.Apply(v)
 	}
-	return convert.Convert(v, t.Type)
+	return lang.Convert(v, t.Type)
 }
 
 // literal evaluates what must be written out.

@@ -290,10 +290,17 @@ func (b *budget) stop(err error) {
 // pay takes the text and checks the numbers of a value that is about to be used.
 func (b *budget) pay(r role, v cty.Value) error {
 	plain, _ := v.Unmark()
-	if !plain.IsKnown() || plain.IsNull() || r == round || r == attempt {
+	if !plain.IsKnown() || plain.IsNull() {
 		return nil
 	}
 	switch ty := plain.Type(); {
+	case r == round || r == attempt:
+		if ty == cty.String {
+			b.text -= len(plain.AsString())
+		}
+		if b.text < 0 {
+			return errText
+		}
 	case r == argument:
 		switch {
 		case ty == cty.String:

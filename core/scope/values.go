@@ -201,10 +201,21 @@ func (r *valueReader) text(v *config.Variable, source, text string) {
 	}
 	value, diags := evaluateText(text, source)
 	if diags.HasErrors() {
+		for _, d := range diags {
+			d.Detail += " " + example(v.Type.Type)
+		}
 		r.add(v.Sensitive, diags)
 		value = cty.DynamicVal
 	}
 	r.given[v.Name] = given{value, at}
+}
+
+// example says how a value that is more than a text is written.
+func example(ty cty.Type) string {
+	if ty.IsMapType() || ty.IsObjectType() {
+		return `An object is written as { name = "value" }.`
+	}
+	return `A list is written as ["a", "b"].`
 }
 
 func evaluateText(text, source string) (cty.Value, hcl.Diagnostics) {

@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
@@ -39,7 +38,7 @@ func (r *reader) value(expr hcl.Expression, name string, ty cty.Type) (cty.Value
 			"%q is shown in plans and in records, and this value is sensitive. Use another value, or take the mark off with nonsensitive(…) if it holds no secret.", name))
 		return cty.UnknownVal(ty), false
 	}
-	out, err := convert.Convert(v, ty)
+	out, err := lang.Convert(v, ty)
 	switch {
 	case err != nil:
 		r.add(diagnostics.Error(at, "Wrong type", "The attribute %q is %s, and this value is %s.%s", name, describe(ty), kindOf(v), advice(v, ty)))
