@@ -17,7 +17,7 @@ func FuzzRedact(f *testing.F) {
 		r := redact.New()
 		var known []string
 		for _, secret := range []string{one, two} {
-			if r.Add(secret) == nil {
+			if r.Add(secret) == nil && secret != "" {
 				known = append(known, secret)
 			}
 		}
