@@ -1,6 +1,7 @@
 package lockfile
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -92,6 +93,10 @@ func checkTokens(name string, src []byte) hcl.Diagnostics {
 	if len(src) > maxSize {
 		at := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 		return hcl.Diagnostics{invalid(&at, "It has %d bytes, and never more than %d.", len(src), maxSize)}
+	}
+	if mark := bytes.Index(src, []byte("<<<<<<< ")); mark >= 0 {
+		at := hcl.Pos{Line: 1 + bytes.Count(src[:mark], []byte("\n")), Column: 1, Byte: mark}
+		return hcl.Diagnostics{invalid(&hcl.Range{Filename: name, Start: at, End: at}, "A merge left its marks here, since two changes do not fit together.")}
 	}
 	tokens, diags := hclsyntax.LexConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
@@ -242,12 +247,15 @@ func invalid(at *hcl.Range, format string, args ...any) *hcl.Diagnostic {
 	}
 }
 
+// words are what we call things, for what the parser calls them.
+var words = strings.NewReplacer("argument", "attribute", "Argument", "Attribute")
+
 // explain gives the parser's diagnostics our summary and says what to do.
 func explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, d := range diags {
 		c := *d
-		c.Detail = fmt.Sprintf("%s: %s %s", d.Summary, d.Detail, whatToDo)
+		c.Detail = fmt.Sprintf("%s: %s %s", words.Replace(d.Summary), words.Replace(d.Detail), whatToDo)
 		c.Summary = "Invalid lock file"
 		out = append(out, &c)
 	}

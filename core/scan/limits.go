@@ -17,6 +17,8 @@ const (
 	// digits stand behind its e.
 	maxNumber   = 1000
 	maxExponent = 3
+	// maxWord is how long a name may be, in bytes.
+	maxWord = 4096
 )
 
 // Limit is what a text can have too much of.
@@ -57,6 +59,12 @@ var (
 		Summary: "Number too large",
 		Detail:  fmt.Sprintf("A number can have %d digits, and %d in its exponent. If this is meant as a text, put it into quotes.", maxNumber, maxExponent),
 		fact:    "has a number with too many digits",
+	}
+	// Word is of letters in a name.
+	Word = &Limit{
+		Summary: "Name too long",
+		Detail:  fmt.Sprintf("A name can have %d bytes. If this is meant as a text, put it into quotes.", maxWord),
+		fact:    "has a name that is too long",
 	}
 	// Control is of characters that are no text.
 	Control = &Limit{

@@ -218,8 +218,12 @@ func (s *scanner) code() {
 		s.refuse(s.usage.token())
 		return
 	case isWord(c):
+		start := s.pos
 		for s.pos < len(s.src) && isWord(s.src[s.pos]) {
 			s.pos++
+		}
+		if s.pos-start > maxWord {
+			s.refuse(Word)
 		}
 		s.refuse(s.usage.token())
 		return
