@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/crowd"
 	"github.com/runner-pipelines/runner/core/lock"
 )
 
@@ -21,6 +22,13 @@ import (
 const envRole = "LOCK_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if part, ok := crowd.Member(); ok {
+		if err := member(part); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	switch role, dir, _ := strings.Cut(os.Getenv(envRole), " "); role {
 	case "":
 		os.Exit(m.Run())
