@@ -290,6 +290,11 @@ func steps(t *testing.T, h crowd.History, role string) map[string][]porcupine.Op
 		fence  int64
 	}
 	puts := map[hold][]crowd.Operation{}
+	// writes are those of a process on an environment that may have taken effect.
+	writes := map[hold][]crowd.Operation{}
+	// takes are the moments when fences were known to be given, by environment.
+	takes := map[string]map[int64]int64{}
+	var unknown []porcupine.Operation
 	for _, op := range h.Operations {
 		s := step{client: op.Client, known: op.Output != nil}
 		if err := json.Unmarshal(op.Input, &s.did); err != nil {
@@ -303,14 +308,37 @@ func steps(t *testing.T, h crowd.History, role string) map[string][]porcupine.Op
 				t.Fatalf("client %d: %+v", op.Client, s)
 			}
 		}
-		if s.Op == "put" {
+		switch {
+		case s.Op == "put":
 			if s.Result == "ok" {
 				of := hold{s.Env, s.client, s.did.Fence}
 				puts[of] = append(puts[of], op)
 			}
-			continue
+			if s.Result == "ok" || !s.known {
+				of := hold{env: s.Env, client: s.client}
+				writes[of] = append(writes[of], op)
+			}
+		case s.known || s.Op == "free" || s.Op == "write":
+			add(s, op.Call, op.Return)
+			if s.Op == "take" && s.Result == "ok" {
+				if takes[s.Env] == nil {
+					takes[s.Env] = map[int64]int64{}
+				}
+				takes[s.Env][s.gave.Fence] = op.Return
+			}
+		case s.Op == "take":
+			unknown = append(unknown, porcupine.Operation{Input: s, Call: op.Call, Return: op.Return})
 		}
-		add(s, op.Call, op.Return)
+	}
+	// Who was killed while it only waited has taken nothing.
+	for _, op := range unknown {
+		s := op.Input.(step)
+		for _, w := range writes[hold{env: s.Env, client: s.client}] {
+			if w.Call > op.Call {
+				add(s, op.Call, op.Return)
+				break
+			}
+		}
 	}
 	for of, puts := range puts {
 		s := step{client: of.client, did: did{Env: of.env, Fence: of.fence}, known: true}
@@ -325,6 +353,12 @@ func steps(t *testing.T, h crowd.History, role string) map[string][]porcupine.Op
 			if i+1 < len(puts) {
 				until = puts[i+1].Return
 			}
+			// What comes after the next one has taken the lock concerns nobody.
+			for f, at := range takes[of.env] {
+				if f > of.fence {
+					until = min(until, at)
+				}
+			}
 			if role == manyMachines && silent < until {
 				s.Op = "silent"
 				add(s, silent, until)
@@ -334,7 +368,10 @@ func steps(t *testing.T, h crowd.History, role string) map[string][]porcupine.Op
 	if role == oneMachine {
 		for _, d := range h.Deaths {
 			for i := range crowdEnvs {
-				add(step{did: did{Op: "killed", Env: fmt.Sprintf("e%d", i)}, client: d.Client, known: true}, d.From, d.To)
+				env := fmt.Sprintf("e%d", i)
+				if len(writes[hold{env: env, client: d.Client}]) > 0 {
+					add(step{did: did{Op: "killed", Env: env}, client: d.Client, known: true}, d.From, d.To)
+				}
 			}
 		}
 	}

@@ -52,13 +52,13 @@ func (h Holder) String() string {
 // HeldError means that another has the lock.
 type HeldError struct {
 	// Environment is empty for the lock of a run.
-	Environment string
-	Holder      Holder
-	Fence       int64
+	Environment string `json:"environment,omitempty"`
+	Holder      Holder `json:"holder"`
+	Fence       int64  `json:"fence"`
 	// Life of the holder, as far as it is known here.
-	Life Life
+	Life Life `json:"life,omitempty"`
 	// Keeps says why the run keeps the lock although its processes are gone.
-	Keeps string `json:",omitempty"`
+	Keeps string `json:"keeps,omitempty"`
 }
 
 func (e *HeldError) Error() string {

@@ -112,7 +112,7 @@ func human(opts *Options, s Status) {
 	for _, l := range s.Locks {
 		gone := ""
 		if l.Life == lock.Gone {
-			gone = ", which nobody drives any more"
+			gone = ", which nobody drives any more,"
 		}
 		fmt.Fprintf(out, "  environment %s is locked by run %s%s since %s\n", l.Environment, l.Holder.Run, gone, l.Holder.Since.Local().Format(time.DateTime))
 	}
