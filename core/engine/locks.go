@@ -41,7 +41,7 @@ func (e *Engine) keepLocks(ctx context.Context) (end func()) {
 	own := e.Locks == nil
 	if own {
 		e.Locks = lock.NewKeeper(lock.KeeperConfig{
-			Store: e.Store, Holder: lock.Holder{Run: e.Config.Run.ID, Initiator: e.Initiator}, Ended: e.ended, Now: e.now,
+			Store: e.Store, Holder: lock.Holder{Run: e.Config.Run.ID, Initiator: e.Initiator}, Ended: e.hasEnded, Now: e.now,
 		})
 	}
 	done := make(chan struct{})
@@ -63,7 +63,7 @@ func (e *Engine) keepLocks(ctx context.Context) (end func()) {
 	}
 }
 
-func (e *Engine) ended(ctx context.Context, run string) (bool, error) {
+func (e *Engine) hasEnded(ctx context.Context, run string) (bool, error) {
 	rec, err := e.index().Get(ctx, run)
 	return err == nil && !rec.Closed.IsZero(), nil
 }
