@@ -181,7 +181,7 @@ func (b *bench) engine(change func(*Config)) (*Engine, *kernel.State) {
 	cfg := Config{
 		Plan: b.plan, Program: prog, Run: b.rec, State: state, Journal: journal.At(b.store, b.rec.ID, at), Store: b.store, Plugins: b.pool,
 		Key: b.key, Artifacts: artifact.Open(filepath.Join(b.dir, "artifacts")), ArtifactDir: filepath.Join(b.dir, "artifacts"), Dir: b.dir,
-		Redactor: b.redact, Initiator: "alice", Runner: "0.0.0",
+		Redactor: b.redact, Initiator: "alice", Runner: "0.0.0", StoreGrace: 20 * time.Millisecond,
 		Observer: func(ev kernel.Event) { b.events = append(b.events, ev) },
 	}
 	if change != nil {

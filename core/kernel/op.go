@@ -248,8 +248,12 @@ func (s *State) commandFailed(id int64, f Failure) error {
 	}
 	switch c.Kind {
 	case TakeLock:
-		// Waiting for a lock is the engine's; its failure is final.
+		// Waiting for a lock is the engine's; its failure is final, unless it was
+		// not even tried: then its turn comes with the next process.
 		o.reset()
+		if f.Cancelled && s.d.Stopping != "" {
+			return nil
+		}
 		s.d.Envs[c.Env].Failed = failureText(&f, "the environment's lock could not be taken")
 		s.touchEnv(c.Env)
 	case FreeLock:
