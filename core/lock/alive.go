@@ -124,7 +124,9 @@ func (a *Alive) begin() error {
 	if _, err := a.file.Seek(0, 0); err != nil {
 		return err
 	}
-	return a.Note("runner", os.Getpid())
+	// The note is for people: a full disk must not keep anyone from the way back.
+	_ = a.Note("runner", os.Getpid())
+	return nil
 }
 
 // File is the open, locked file; give it to host.Config.Alive.

@@ -34,10 +34,8 @@ const poll = 100 * time.Millisecond
 // Open takes an open run back and waits until it has ended.
 func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Options) error {
 	post := engine.Post{Unwind: &kernel.RunUnwinding{By: w.Env.User, Why: opts.Reason, Undo: opts.Undo}}
-	if err := engine.Send(ctx, w.Store, rec.ID, time.Now(), post); err != nil {
-		return err
-	}
-	mine, err := wait(ctx, w, rec)
+	unposted := engine.Send(ctx, w.Store, rec.ID, time.Now(), post)
+	mine, err := wait(ctx, w, rec, unposted)
 	if err != nil || !mine {
 		return err
 	}
@@ -45,7 +43,11 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 	if opts.JSON {
 		v = view.NewJSON(w.Env.Stdout)
 	}
-	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
+	how := drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files}
+	if unposted != nil {
+		how.Unwind = post.Unwind
+	}
+	err = drive.Resume(ctx, w, v, rec, how)
 	var exit *command.ExitError
 	if errors.As(err, &exit) && exit.Code == command.RolledBack {
 		// That is what was asked for.
@@ -55,8 +57,9 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 }
 
 // wait follows the process that takes the run back until the run is closed. It
-// reports that the run is ours to drive when nobody else does.
-func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record) (mine bool, err error) {
+// reports that the run is ours to drive when nobody else does. With unposted, that
+// process could not be asked.
+func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record, unposted error) (mine bool, err error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for told := false; ; told = true {
@@ -78,6 +81,9 @@ func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record) (mine bo
 			return true, alive.Release()
 		case !errors.As(err, &held):
 			return false, err
+		case unposted != nil:
+			return false, &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+				"Error: Run cannot be asked\n\nAnother process drives run %s: %s. The state cannot be written to ask it (%s). It goes back by itself once it notices; to take the run back here, end that process and try again:\n  runner cancel %s", rec.ID, held, unposted, rec.ID)}
 		case !told:
 			fmt.Fprintf(w.Env.Stderr, "Another process drives run %s; it was asked to take it back.\n", rec.ID)
 		}

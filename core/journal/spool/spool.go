@@ -48,7 +48,7 @@ func Open(dir, run string) (*Spool, error) {
 	if dir == "" {
 		return s, nil
 	}
-	s.path = filepath.Join(dir, run+".spool")
+	s.path = Path(dir, run)
 	b, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -61,6 +61,9 @@ func Open(dir, run string) (*Spool, error) {
 	}
 	return s, nil
 }
+
+// Path is where the spool of a run lies in dir.
+func Path(dir, run string) string { return filepath.Join(dir, run+".spool") }
 
 // A record is a line that begins it and has its length, then a frame around the
 // line with the key and the segment. Behind the last record is the end of the
