@@ -69,19 +69,22 @@ func (e *Engine) append(ctx context.Context, events []kernel.Event) error {
 		return e.Journal.Append(ctx, at, records)
 	}
 	err := e.appendToStore(ctx, at, records, urgent(events))
-	switch {
-	case err == nil, errors.Is(err, journal.ErrFenced):
+	if err == nil || errors.Is(err, journal.ErrFenced) {
 		return err
-	case isOpening(events):
-		return fmt.Errorf("the journal cannot be written; nothing was started: %w", err)
 	}
 	e.leaveStore(err)
 	// The same records at the same time: their segment may have arrived after all.
 	return e.Journal.Append(ctx, at, records)
 }
 
+// lockUntaken is the failure of a lock that the store, and not its holder, denies.
+const lockUntaken = "Lock could not be taken"
+
 // leaveStore makes the journal go on in the spool.
 func (e *Engine) leaveStore(cause error) {
+	if e.away != nil {
+		return
+	}
 	e.away = cause
 	e.isAway.Store(true)
 	e.Journal.Divert(e.Spool)
@@ -89,9 +92,9 @@ func (e *Engine) leaveStore(cause error) {
 
 // appendToStore tries for as long as it may. Only the way back does not wait.
 func (e *Engine) appendToStore(ctx context.Context, at time.Time, records []json.RawMessage, urgent bool) error {
-	grace, limit := e.StoreGrace, appendTimeout
+	grace, limit := e.StoreGrace, e.patience(appendTimeout)
 	if urgent {
-		grace, limit = min(grace, urgentTimeout), urgentTimeout
+		grace, limit = min(grace, urgentTimeout), e.patience(urgentTimeout)
 	}
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -109,6 +112,9 @@ func (e *Engine) appendToStore(ctx context.Context, at time.Time, records []json
 		}
 	}
 }
+
+// patience is how long one operation of the store may take.
+func (e *Engine) patience(most time.Duration) time.Duration { return min(most, e.StoreGrace) }
 
 // hold waits between two tries. It ends early, with false, for what must not wait
 // for the store: a person who wants to stop, or bad news.
@@ -165,11 +171,6 @@ func urgent(events []kernel.Event) bool {
 	return false
 }
 
-func isOpening(events []kernel.Event) bool {
-	_, opening := events[0].Fact.(kernel.RunOpened)
-	return opening
-}
-
 // mayCarryOut reports whether a command may be carried out although the store has
 // no record of it: only what leads back.
 func (e *Engine) mayCarryOut(c kernel.Command) bool {
@@ -219,16 +220,43 @@ func (e *Engine) lockCommand(ctx context.Context, j job) kernel.Fact {
 	take := j.Kind == kernel.TakeLock
 	if e.isAway.Load() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, urgentTimeout)
+		ctx, cancel = context.WithTimeout(ctx, e.patience(urgentTimeout))
 		defer cancel()
 		if take {
 			return e.keepLock(ctx, j)
 		}
 	}
 	if take {
-		return e.takeLock(ctx, j)
+		return e.insistOnLock(ctx, j)
 	}
 	return e.freeLock(ctx, j)
+}
+
+// insistOnLock takes a lock, and tries again for a while when the store fails; a
+// store that does not come back is away for the whole run.
+func (e *Engine) insistOnLock(ctx context.Context, j job) kernel.Fact {
+	began := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		fact := e.takeLock(ctx, j)
+		f, failed := fact.(kernel.CommandFailed)
+		if !failed || f.Failure.Summary != lockUntaken {
+			return fact
+		}
+		if time.Since(began)+pause > e.StoreGrace {
+			e.results <- message{lost: errors.New(f.Failure.Detail)}
+			return refused(j.Command).fact
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fact
+		}
+		if e.isAway.Load() {
+			return e.keepLock(ctx, j)
+		}
+	}
 }
 
 // keepLock stands for taking a lock while the store is away. A lock that the run
@@ -249,13 +277,13 @@ func (e *Engine) keepLock(ctx context.Context, j job) kernel.Fact {
 			return fail(kernel.Failure{Summary: "Environment is locked", Detail: heldDetail(&h)})
 		}
 	}
-	return fail(kernel.Failure{Summary: "Lock could not be taken", Detail: "The state cannot be written.", Effect: "none", Cancelled: true})
+	return fail(kernel.Failure{Summary: lockUntaken, Detail: "The state cannot be written.", Effect: "none", Cancelled: true})
 }
 
 // rejoin brings what the spool has to the store before the engine leaves.
 func (e *Engine) rejoin(ctx context.Context) error {
 	away := &AwayError{Cause: e.away, Path: e.Spool.Path(), Lost: e.Spool.Err()}
-	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.patience(appendTimeout))
 	defer cancel()
 	_, err := journal.Join(ctx, e.Store, e.Config.Run.ID, e.Spool.Items())
 	var fork *journal.ForkError

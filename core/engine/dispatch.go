@@ -244,7 +244,7 @@ func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
 		case err == nil:
 			return kernel.LockTaken{Command: j.ID, Env: j.Env, Fence: fence}
 		case !errors.As(err, &held):
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be taken", Detail: err.Error()}}
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: lockUntaken, Detail: err.Error()}}
 		case e.freeStale(ctx, held):
 			continue
 		case !e.now().Before(deadline):

@@ -137,6 +137,9 @@ type message struct {
 	ends bool
 	// durable is closed, or gets an error, when the fact is in the journal.
 	durable chan error
+	// lost is why the store is away, from a command that needs it; there is no
+	// fact then.
+	lost error
 }
 
 // New is an engine for a run that was opened or is to be resumed.
@@ -369,6 +372,13 @@ func (e *Engine) time() kernel.Time {
 // carries the decisions out. When the store turns out to be away, the run turns
 // back.
 func (e *Engine) advance(ctx context.Context, batch []message) error {
+	for _, m := range batch {
+		if m.lost != nil && e.away == nil {
+			e.leaveStore(m.lost)
+			batch = append(e.turnBack(), batch...)
+			break
+		}
+	}
 	for len(batch) > 0 {
 		before := e.away
 		undone, err := e.step(ctx, batch)
@@ -390,6 +400,9 @@ func (e *Engine) step(ctx context.Context, batch []message) (undone []message, e
 	for _, m := range batch {
 		if m.ends {
 			e.pending--
+		}
+		if m.fact == nil {
+			continue
 		}
 		ev := kernel.Event{At: at, Fact: m.fact}
 		if err := e.State.Evolve(ev); err != nil {

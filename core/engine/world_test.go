@@ -33,7 +33,7 @@ import (
 // actor is a plugin in this process with one action, "act": what it does is the
 // test's. It is for faults that a real process shows only by chance.
 type actor struct {
-	host.Plugin
+	*box
 	act  func(ctx context.Context, c call.Call, text string, sink host.Sink) (string, error)
 	done chan struct{}
 }
@@ -109,13 +109,19 @@ pipeline "t" {}
 // newBench plans a pipeline of acts. Vars are "name=value".
 func newBench(t *testing.T, body string, vars ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), store: memstore.New(), redact: redact.New(), pool: &pool{plugin: &actor{done: make(chan struct{})}}}
+	return newBenchOn(t, newBox(), body, vars...)
+}
+
+// newBenchOn is a bench whose target is as it stands.
+func newBenchOn(t *testing.T, on *box, body string, vars ...string) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: t.TempDir(), store: memstore.New(), redact: redact.New(), pool: &pool{plugin: &actor{box: on, done: make(chan struct{})}}}
 	var err error
 	if b.key, err = seal.ParseKey("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="); err != nil {
 		t.Fatal(err)
 	}
 	entry, err := catalog.Store(b.schemas(), &host.Description{
-		Name: "acting", Version: "1.0.0", Protocol: 1, Components: []host.Component{text("act", schema.Once), text("again", schema.Convergent)},
+		Name: "acting", Version: "1.0.0", Protocol: 1, Components: append(boxComponents(), text("act", schema.Once), text("again", schema.Convergent)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -74,8 +74,10 @@ func encode(it store.Item) []byte {
 	b := frame.New(len(it.Key) + 1 + len(it.Value))
 	b = append(append(append(b, it.Key...), '\n'), it.Value...)
 	frame.Close(b)
-	return append(fmt.Appendf(nil, "S%08x\n", len(b)), b...)
+	return append([]byte(head(len(b))), b...)
 }
+
+func head(size int) string { return fmt.Sprintf("S%08x\n", size) }
 
 // decode reads the record that b begins with.
 func decode(b []byte) (it store.Item, size int, ok bool) {
@@ -83,7 +85,7 @@ func decode(b []byte) (it store.Item, size int, ok bool) {
 		return it, 0, false
 	}
 	n, err := strconv.ParseUint(string(b[1:headLen-1]), 16, 32)
-	if err != nil || uint64(len(b)-headLen) < n {
+	if err != nil || uint64(len(b)-headLen) < n || string(b[:headLen]) != head(int(n)) {
 		return it, 0, false
 	}
 	size = headLen + int(n)
