@@ -113,8 +113,11 @@ func (e *Engine) appendToStore(ctx context.Context, at time.Time, records []json
 	}
 }
 
-// patience is how long one operation of the store may take.
-func (e *Engine) patience(most time.Duration) time.Duration { return min(most, e.StoreGrace) }
+// patience is how long one operation of the store may take: not much longer than
+// the store is waited for as a whole.
+func (e *Engine) patience(most time.Duration) time.Duration {
+	return min(most, max(e.StoreGrace, time.Second))
+}
 
 // hold waits between two tries. It ends early, with false, for what must not wait
 // for the store: a person who wants to stop, or bad news.

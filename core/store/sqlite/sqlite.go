@@ -107,7 +107,7 @@ func (s *Store) start(ctx context.Context) error {
 func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		if err := makeFolder(filepath.Dir(path)); err != nil {
 			return err
 		}
 		f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -119,6 +119,19 @@ func makeFile(path string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// makeFolder makes a folder whose name is still there when the power fails, as far
+// as the system can say so. SQLite does the same for the files in it.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if parent, err := os.Open(filepath.Dir(dir)); err == nil {
+		_ = parent.Sync()
+		_ = parent.Close()
+	}
+	return nil
 }
 
 // prepareFile checks the schema, makes it in a new file, and returns the lineage.
@@ -308,7 +321,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	pragmas := fmt.Sprintf(`PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL; PRAGMA cache_size = -%d;
+	pragmas := fmt.Sprintf(`PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+		PRAGMA checkpoint_fullfsync = ON; PRAGMA cache_size = -%d;
 		PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;`, busyTimeout.Milliseconds(), cacheKiB)
 	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, pragmas, nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
