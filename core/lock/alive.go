@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -48,6 +49,8 @@ func (e *AliveError) Error() string {
 type Alive struct {
 	mu   sync.Mutex
 	file *os.File
+	// readOnly: on a disk that cannot be written, file is what was there to lock.
+	readOnly bool
 }
 
 // How often a held lock is tried again.
@@ -71,6 +74,13 @@ func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Al
 	deadline := time.Now().Add(wait)
 	for pause := aliveFirstTry; ; pause = min(2*pause, aliveLastTry) {
 		f, err := tryAlive(path)
+		readOnly := errors.Is(err, syscall.EROFS)
+		if readOnly {
+			f, err = tryReadOnly(path)
+		}
+		if err == nil && readOnly {
+			return &Alive{file: f, readOnly: true}, nil
+		}
 		if err == nil {
 			a := &Alive{file: f}
 			if err := a.begin(); err != nil {
@@ -136,6 +146,9 @@ func (a *Alive) File() *os.File { return a.file }
 func (a *Alive) Note(name string, pid int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.readOnly {
+		return nil
+	}
 	_, err := fmt.Fprintf(a.file, "%d %s\n", pid, name)
 	return err
 }
@@ -146,7 +159,7 @@ func (a *Alive) Release() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	path := a.file.Name()
-	if err := a.file.Close(); err != nil {
+	if err := a.file.Close(); err != nil || a.readOnly {
 		return err
 	}
 	f, err := tryAlive(path)

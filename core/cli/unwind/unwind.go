@@ -28,6 +28,9 @@ type Options struct {
 	Planning planning.Options
 }
 
+// aliveWait is how long to wait for the plugins of a process that has ended.
+const aliveWait = 5 * time.Second
+
 // poll is how often the outcome is looked for while another process works.
 const poll = 100 * time.Millisecond
 
@@ -62,6 +65,11 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record, unposted error) (mine bool, err error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	patience := time.Duration(0)
+	if unposted != nil {
+		// Nobody can be asked; what a killed process has left behind is gone soon.
+		patience = aliveWait
+	}
 	for told := false; ; told = true {
 		now, err := w.Runs.Get(ctx, rec.ID)
 		if err != nil {
@@ -74,7 +82,7 @@ func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record, unposted
 			}
 			return false, nil
 		}
-		alive, err := drive.AcquireAlive(ctx, w, rec.Alive, 0)
+		alive, err := drive.AcquireAlive(ctx, w, rec.Alive, patience)
 		var held *lock.AliveError
 		switch {
 		case err == nil:
