@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -246,39 +247,50 @@ func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
 }
 
 // How a run ends that the system wants to end: it says so with SIGTERM, and kills
-// what is still there some seconds later.
+// what is still there some ten seconds later.
 const (
+	// terminateAfter SIGTERM what is under way is cancelled, and killAfter that
+	// plugins are killed which do not heed it.
 	terminateAfter = 2 * time.Second
+	killAfter      = 5500 * time.Millisecond
 	terminatePoll  = 200 * time.Millisecond
 )
 
 // interrupts turns the first Ctrl-C into a stop after what is under way, and the
-// second into one at once. SIGTERM is followed by the second by itself, but not
-// while traffic is being given back.
+// second into one at once. SIGTERM goes through both by itself, but not while
+// traffic is being given back.
 func (d *driver) interrupts(e *engine.Engine, stop chan<- kernel.StopMode, done <-chan struct{}) {
-	var impatient <-chan time.Time
+	var first os.Signal
 	select {
-	case sig := <-d.w.Env.Interrupts:
-		stop <- kernel.StopAfter
-		if sig == syscall.SIGTERM {
-			impatient = time.After(terminateAfter)
-		}
+	case first = <-d.w.Env.Interrupts:
 	case <-done:
 		return
 	}
-	for {
+	stop <- kernel.StopAfter
+	var hurry <-chan time.Time
+	if first == syscall.SIGTERM {
+		hurry = time.After(terminateAfter)
+	}
+	for wait := true; wait; {
 		select {
 		case <-d.w.Env.Interrupts:
-		case <-impatient:
-			if e.GoingBack() {
-				impatient = time.After(terminatePoll)
-				continue
+			wait = false
+		case <-hurry:
+			if wait = e.GoingBack(); wait {
+				hurry = time.After(terminatePoll)
 			}
 		case <-done:
 			return
 		}
-		stop <- kernel.StopNow
+	}
+	stop <- kernel.StopNow
+	if hurry == nil {
 		return
+	}
+	select {
+	case <-time.After(killAfter):
+		d.pool.Kill()
+	case <-done:
 	}
 }
 
