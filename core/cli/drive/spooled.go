@@ -48,8 +48,14 @@ func recovered(ctx context.Context, w *workspace.Workspace, rec runs.Record, min
 	return s, nil, s.Remove()
 }
 
-// forked explains a spool that the journal has gone on without.
+// forked explains a spool that the journal has gone on without, or that is damaged.
 func forked(err error, path string) error {
+	var damage *journal.DamageError
+	if errors.As(err, &damage) {
+		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+			"Error: Record is damaged\n\n%s. It has what the process did last, while the state could not be written. To go on from the journal, which ends before it, put the file aside; the targets are looked at again:\n  mv %s %s.kept\n  runner resume %s",
+			command.Sentence(damage.Error()), path, path, damage.Run)}
+	}
 	var fork *journal.ForkError
 	if !errors.As(err, &fork) {
 		return err
