@@ -131,27 +131,42 @@ func TestAFullDiskTakesTheRolloutBack(t *testing.T) {
 	})
 }
 
+// leftHalfway is a folder with a rollout that was ended by a signal at half of the
+// traffic.
+func leftHalfway(t *testing.T, sig os.Signal) (dir, data string) {
+	t.Helper()
+	dir, data = diskDir(t)
+	cmd := start(t, dir, "apply", "-auto-approve", "-var", "version=two")
+	waitFor(t, "half of the traffic is with the candidate", func() bool { return halfway(dir) })
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	return dir, data
+}
+
+// goesBackUnrecorded takes a rollout back that the state has no record of.
+func goesBackUnrecorded(t *testing.T, dir string) *bytes.Buffer {
+	t.Helper()
+	back := runnerIn(t, dir, "rollback")
+	out := outputOf(back)
+	if err := back.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, back, out, command.Failed)
+	isBack(t, dir)
+	return out
+}
+
 // A rollout that was killed, or left by Ctrl-C, stands halfway; then the disk is
 // full. runner rollback takes it back all the same.
 func TestRollbackOnAFullDisk(t *testing.T) {
 	smalldisk.Inside(t, func(t *testing.T) {
 		for name, sig := range map[string]os.Signal{"killed": os.Kill, "interrupted": os.Interrupt} {
 			t.Run(name, func(t *testing.T) {
-				dir, data := diskDir(t)
-				cmd := start(t, dir, "apply", "-auto-approve", "-var", "version=two")
-				waitFor(t, "half of the traffic is with the candidate", func() bool { return halfway(dir) })
-				if err := cmd.Process.Signal(sig); err != nil {
-					t.Fatal(err)
-				}
-				_ = cmd.Wait()
+				dir, data := leftHalfway(t, sig)
 				free := smalldisk.Fill(t, filepath.Join(data, "filler"))
-				back := runnerIn(t, dir, "rollback")
-				out := outputOf(back)
-				if err := back.Start(); err != nil {
-					t.Fatal(err)
-				}
-				ends(t, back, out, command.Failed)
-				isBack(t, dir)
+				out := goesBackUnrecorded(t, dir)
 				says(t, out, "Error: State cannot be written", "all traffic is with the stable release again")
 				free()
 				inDir(t, dir, "rollback")
@@ -170,25 +185,13 @@ func TestRollbackOnAReadOnlyDisk(t *testing.T) {
 	smalldisk.Inside(t, func(t *testing.T) {
 		for name, sig := range map[string]os.Signal{"killed": os.Kill, "interrupted": os.Interrupt} {
 			t.Run(name, func(t *testing.T) {
-				dir, data := diskDir(t)
-				cmd := start(t, dir, "apply", "-auto-approve", "-var", "version=two")
-				waitFor(t, "half of the traffic is with the candidate", func() bool { return halfway(dir) })
-				if err := cmd.Process.Signal(sig); err != nil {
-					t.Fatal(err)
-				}
-				_ = cmd.Wait()
+				dir, data := leftHalfway(t, sig)
 				waitFor(t, "nobody writes to the disk", func() bool { return smalldisk.TryReadOnly(data) == nil })
 				status := string(inDir(t, dir, "status"))
 				if !strings.Contains(status, "open, and nobody drives it") {
 					t.Errorf("the status says\n%s", status)
 				}
-				back := runnerIn(t, dir, "rollback")
-				out := outputOf(back)
-				if err := back.Start(); err != nil {
-					t.Fatal(err)
-				}
-				ends(t, back, out, command.Failed)
-				isBack(t, dir)
+				out := goesBackUnrecorded(t, dir)
 				says(t, out, "Error: State cannot be written", "is recorded nowhere", "Make the folder writable")
 				smalldisk.ReadOnly(t, data, false)
 				inDir(t, dir, "cancel")

@@ -27,6 +27,19 @@ const (
 // disk is what lies on the disk of a machine whose power fails.
 type disk struct{ db, wal []byte }
 
+// diskOf is what the files have at this moment.
+func diskOf(t *testing.T, path string) (d disk) {
+	t.Helper()
+	var err error
+	if d.db, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if d.wal, err = os.ReadFile(path + "-wal"); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // written is a journal that was written segment by segment, and the size that the
 // write-ahead log had when each was acknowledged.
 type written struct {
@@ -253,13 +266,7 @@ func TestOldFramesBehindTheLogAreNotReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(3)
-	var d disk
-	if d.db, err = os.ReadFile(path); err != nil {
-		t.Fatal(err)
-	}
-	if d.wal, err = os.ReadFile(path + "-wal"); err != nil {
-		t.Fatal(err)
-	}
+	d := diskOf(t, path)
 	if len(d.wal) != len(long) || bytes.Equal(d.wal, long) {
 		t.Fatalf("the log has %d bytes, before it had %d: it did not begin again", len(d.wal), len(long))
 	}
@@ -282,14 +289,7 @@ func TestWhatIsAcknowledgedIsInTheFiles(t *testing.T) {
 		if err := j.Append(t.Context(), time.Now(), []json.RawMessage{record(i)}); err != nil {
 			t.Fatal(err)
 		}
-		var d disk
-		if d.db, err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
-		if d.wal, err = os.ReadFile(path + "-wal"); err != nil {
-			t.Fatal(err)
-		}
-		if got := afterPowerLoss(t, d); got != i+1 {
+		if got := afterPowerLoss(t, diskOf(t, path)); got != i+1 {
 			t.Fatalf("%d segments are in the files, %d were acknowledged", got, i+1)
 		}
 	}
