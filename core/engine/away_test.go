@@ -147,7 +147,7 @@ func TestTheStoreGoesAwayAnywhere(t *testing.T) {
 				default:
 					t.Fatalf("left %q, error %v", idle, err)
 				}
-				now := b.pool.plugin.now()
+				now := b.box.now()
 				if w := now.Weights["r-old"]; w != target.Full && w != 0 {
 					t.Errorf("the rollout was left between: %+v", now)
 				}
@@ -155,7 +155,7 @@ func TestTheStoreGoesAwayAnywhere(t *testing.T) {
 				if err != nil || idle != kernel.Closed {
 					t.Fatalf("resumed: left %q, error %v", idle, err)
 				}
-				now = b.pool.plugin.now()
+				now = b.box.now()
 				switch state.Outcome() {
 				case kernel.Succeeded:
 					if now.Stable == "r-old" {
@@ -175,7 +175,7 @@ func TestTheStoreGoesAwayAnywhere(t *testing.T) {
 				if acts.Load() != 1 {
 					t.Errorf("the once operation ran %d times", acts.Load())
 				}
-				for key, n := range b.pool.plugin.effects {
+				for key, n := range b.box.effects {
 					if n > 1 {
 						t.Errorf("%s had its effect %d times", key, n)
 					}
@@ -199,7 +199,7 @@ func TestAHangingStoreDoesNotHoldTheWayBack(t *testing.T) {
 	b.acts(echo)
 	var hangs atomic.Bool
 	began := make(chan time.Time, 1)
-	b.pool.plugin.before = func(_ context.Context, operation string, _ call.Call) error {
+	b.box.before = func(_ context.Context, operation string, _ call.Call) error {
 		if operation == "set_weight" && hangs.CompareAndSwap(false, true) {
 			began <- time.Now()
 			return diag.New("Refused", "The target was asked to fail.")
@@ -216,7 +216,7 @@ func TestAHangingStoreDoesNotHoldTheWayBack(t *testing.T) {
 	if !errors.As(err, &away) || away.Lost != nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("error %v", err)
 	}
-	if now := b.pool.plugin.now(); !settledState(now) || now.Stable != "r-old" {
+	if now := b.box.now(); !settledState(now) || now.Stable != "r-old" {
 		t.Errorf("the box is %+v", now)
 	}
 	// Of a store that answers nothing, one append, one lock and the last look at
@@ -290,7 +290,7 @@ func TestThePowerFailsAtEveryWrite(t *testing.T) {
 			}
 			return nil
 		}
-		b.pool.plugin.before = func(context.Context, string, call.Call) error { return alive() }
+		b.box.before = func(context.Context, string, call.Call) error { return alive() }
 		b.acts(func(_ context.Context, _ call.Call, text string, _ host.Sink) (string, error) { return text, alive() })
 		idle, _, err := b.drive(func(*Config) {
 			b.store.Before = func(op memstore.Op) error { return power(op, false) }
@@ -304,7 +304,7 @@ func TestThePowerFailsAtEveryWrite(t *testing.T) {
 		return b, writes.Load()
 	}
 	whole, writes := failAt(t, 0, false)
-	want := whole.pool.plugin.now()
+	want := whole.box.now()
 	if !settledState(want) || want.Stable == "r-old" || writes < 12 {
 		t.Fatalf("the uninterrupted run left %+v after %d writes", want, writes)
 	}
@@ -314,11 +314,11 @@ func TestThePowerFailsAtEveryWrite(t *testing.T) {
 				b, _ := failAt(t, nth+1, arrives)
 				b.acts(echo)
 				b.wantClosed(kernel.Succeeded)
-				got := b.pool.plugin.now()
+				got := b.box.now()
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("it ended otherwise (-uninterrupted +resumed):\n%s", diff)
 				}
-				for key, n := range b.pool.plugin.effects {
+				for key, n := range b.box.effects {
 					if n > 1 {
 						t.Errorf("%s had its effect %d times", key, n)
 					}
@@ -341,7 +341,7 @@ func TestTheWayBackGoesOnWithoutARecord(t *testing.T) {
 		}
 		return nil
 	}
-	b.pool.plugin.before = func(_ context.Context, operation string, _ call.Call) error {
+	b.box.before = func(_ context.Context, operation string, _ call.Call) error {
 		if operation == "set_weight" {
 			away.Store(true)
 		}
@@ -352,7 +352,7 @@ func TestTheWayBackGoesOnWithoutARecord(t *testing.T) {
 	if !errors.As(err, &lost) || lost.Lost == nil || lost.Joined || idle != kernel.Stopped && idle != kernel.Closed {
 		t.Fatalf("left %q, error %v", idle, err)
 	}
-	if now := b.pool.plugin.now(); !settledState(now) || now.Stable != "r-old" {
+	if now := b.box.now(); !settledState(now) || now.Stable != "r-old" {
 		t.Errorf("the box is %+v", now)
 	}
 	said := 0
@@ -381,7 +381,7 @@ func TestAnInterruptedRolloutGoesBackWhileNothingCanBeWritten(t *testing.T) {
 					}
 				}
 			})
-			if now := b.pool.plugin.now(); err != nil || idle != kernel.Stopped || now.Weights["r-old"] != 50*target.OnePercent {
+			if now := b.box.now(); err != nil || idle != kernel.Stopped || now.Weights["r-old"] != 50*target.OnePercent {
 				t.Fatalf("left %q at %+v, error %v", idle, now, err)
 			}
 			b.store.Before = func(op memstore.Op) error {
@@ -400,7 +400,7 @@ func TestAnInterruptedRolloutGoesBackWhileNothingCanBeWritten(t *testing.T) {
 			if !errors.As(err, &away) {
 				t.Fatalf("left %q, error %v", idle, err)
 			}
-			if now := b.pool.plugin.now(); !settledState(now) || now.Stable != "r-old" {
+			if now := b.box.now(); !settledState(now) || now.Stable != "r-old" {
 				t.Fatalf("the box is %+v", now)
 			}
 			b.store.Before = nil
@@ -432,8 +432,8 @@ func TestTheWayBackDoesNotWaitForTheStrategy(t *testing.T) {
 	b.acts(echo)
 	var asked atomic.Int32
 	hanging := make(chan struct{})
-	b.pool.plugin.ask = func(ctx context.Context) error {
-		if b.pool.plugin.now().Weights["r-old"] == 50*target.OnePercent && asked.Add(1) == 1 {
+	b.box.ask = func(ctx context.Context) error {
+		if b.box.now().Weights["r-old"] == 50*target.OnePercent && asked.Add(1) == 1 {
 			close(hanging)
 			<-ctx.Done()
 			<-b.pool.plugin.done // it ignores the cancellation until it is ended
@@ -443,7 +443,7 @@ func TestTheWayBackDoesNotWaitForTheStrategy(t *testing.T) {
 	}
 	var began time.Time
 	back := make(chan time.Duration, 1)
-	b.pool.plugin.before = func(_ context.Context, operation string, c call.Call) error {
+	b.box.before = func(_ context.Context, operation string, c call.Call) error {
 		if asked.Load() > 0 && operation == "set_weight" {
 			select {
 			case back <- time.Since(began):
@@ -465,7 +465,7 @@ func TestTheWayBackDoesNotWaitForTheStrategy(t *testing.T) {
 	if took := <-back; took > askTimeout/2 {
 		t.Errorf("the way back began after %s", took)
 	}
-	if now := b.pool.plugin.now(); !settledState(now) || now.Stable != "r-old" {
+	if now := b.box.now(); !settledState(now) || now.Stable != "r-old" {
 		t.Errorf("the box is %+v", now)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
@@ -20,7 +21,6 @@ import (
 
 // box is a target in this process, "box", and a strategy, "steps": 5, 50, 100 %.
 type box struct {
-	host.Plugin
 	mu     sync.Mutex
 	state  boxState
 	before func(ctx context.Context, operation string, c call.Call) error
@@ -29,6 +29,24 @@ type box struct {
 	// effects counts the operations of each key that changed something.
 	effects map[string]int
 }
+
+// boxed is an actor with a box.
+type boxed struct {
+	unasked
+	*box
+	actor *actor
+}
+
+func (b *boxed) Validate(context.Context, schema.Kind, string, value.Value) (diag.List, error) {
+	return nil, nil
+}
+
+func (b *boxed) RunAction(ctx context.Context, c call.Call, name string, config value.Value, sealed []byte, sink host.Sink) (host.Outcome, error) {
+	return b.actor.RunAction(ctx, c, name, config, sealed, sink)
+}
+
+func (b *boxed) Done() <-chan struct{} { return b.actor.done }
+func (b *boxed) Stop(time.Duration)    {}
 
 type boxState struct {
 	Stable   string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,12 +32,17 @@ import (
 )
 
 // actor is a plugin in this process with one action, "act": what it does is the
-// test's. It is for faults that a real process shows only by chance.
+// test's. It is for faults that a real process shows only by chance. Its target,
+// strategy and metrics are those of street.
 type actor struct {
-	*box
+	unasked
+	street
 	act  func(ctx context.Context, c call.Call, text string, sink host.Sink) (string, error)
 	done chan struct{}
 }
+
+// unasked is what no test asks for.
+type unasked struct{ host.Plugin }
 
 func (a *actor) Validate(context.Context, schema.Kind, string, value.Value) (diag.List, error) {
 	return nil, nil
@@ -60,12 +66,19 @@ func (a *actor) Stop(time.Duration)    {}
 
 // pool hands out one actor and notes who was quarantined.
 type pool struct {
-	plugin      *actor
+	plugin *actor
+	// boxed is handed out instead, when it is set.
+	boxed       *boxed
 	mu          sync.Mutex
 	quarantined int
 }
 
-func (p *pool) Get(context.Context, pluginhost.Spec) (host.Plugin, error) { return p.plugin, nil }
+func (p *pool) Get(context.Context, pluginhost.Spec) (host.Plugin, error) {
+	if p.boxed != nil {
+		return p.boxed, nil
+	}
+	return p.plugin, nil
+}
 
 func (p *pool) Quarantine(host.Plugin, time.Duration) {
 	p.mu.Lock()
@@ -84,9 +97,12 @@ type bench struct {
 	plan   *plan.Plan
 	rec    runs.Record
 	pool   *pool
+	box    *box
 	lock   *lockfile.File
 	values scope.Values
 	events []kernel.Event
+	// limit is how long drive may take; a minute when 0.
+	limit time.Duration
 }
 
 func text(name string, class schema.Class) host.Component {
@@ -109,19 +125,23 @@ pipeline "t" {}
 // newBench plans a pipeline of acts. Vars are "name=value".
 func newBench(t *testing.T, body string, vars ...string) *bench {
 	t.Helper()
-	return newBenchOn(t, newBox(), body, vars...)
+	return newBenchOn(t, nil, body, vars...)
 }
 
-// newBenchOn is a bench whose target is as it stands.
+// newBenchOn is a bench with a box as its target and strategy.
 func newBenchOn(t *testing.T, on *box, body string, vars ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), store: memstore.New(), redact: redact.New(), pool: &pool{plugin: &actor{box: on, done: make(chan struct{})}}}
+	b := &bench{t: t, dir: t.TempDir(), store: memstore.New(), redact: redact.New(), pool: &pool{plugin: &actor{done: make(chan struct{})}}, box: on}
+	if on != nil {
+		b.pool.boxed = &boxed{box: on, actor: b.pool.plugin}
+	}
 	var err error
 	if b.key, err = seal.ParseKey("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="); err != nil {
 		t.Fatal(err)
 	}
 	entry, err := catalog.Store(b.schemas(), &host.Description{
-		Name: "acting", Version: "1.0.0", Protocol: 1, Components: append(boxComponents(), text("act", schema.Once), text("again", schema.Convergent)),
+		Name: "acting", Version: "1.0.0", Protocol: 1,
+		Components: slices.Concat(traffic(), boxComponents(), []host.Component{text("act", schema.Once), text("again", schema.Convergent)}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +219,7 @@ func (b *bench) engine(change func(*Config)) (*Engine, *kernel.State) {
 // drive lets an engine go on until it leaves.
 func (b *bench) drive(change func(*Config)) (kernel.Idle, *kernel.State, error) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), max(b.limit, time.Minute))
 	defer cancel()
 	e, state := b.engine(change)
 	idle, err := e.Run(ctx)
