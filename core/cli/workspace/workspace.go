@@ -146,6 +146,9 @@ func (w *Workspace) SchemaDir() string { return filepath.Join(w.Data, "schemas")
 // ArtifactDir is where artifacts are kept.
 func (w *Workspace) ArtifactDir() string { return filepath.Join(w.Data, "artifacts") }
 
+// SpoolDir is where runs record what the state does not take.
+func (w *Workspace) SpoolDir() string { return filepath.Join(w.Data, "spool") }
+
 // Places are where programs of plugins may lie.
 func (w *Workspace) Places(pluginDir string) discover.Places {
 	if pluginDir == "" {
