@@ -29,7 +29,8 @@ import (
 // EnvStart is an environment variable that makes the program misbehave before
 // it serves: "exit", "noise", "endless", "silent", "early" (a line before the
 // greeting), "panic", "future" (a protocol nobody speaks yet), "plain" (no
-// certificate), "garbage" (on the wire), or a duration to wait.
+// certificate), "garbage" (on the wire), "lie:METHOD:HOW" (see liar), or a
+// duration to wait.
 const EnvStart = "FAKE_START"
 
 // Main is the program.
@@ -140,6 +141,9 @@ func misbehave(how string) {
 	case "garbage":
 		serveGarbage()
 	default:
+		if lie, ok := strings.CutPrefix(how, liePrefix); ok {
+			serveLiar(lie)
+		}
 		d, err := time.ParseDuration(how)
 		if err != nil {
 			panic(err)
