@@ -78,7 +78,12 @@ func Problem(err error, bound *bind.Bound, subject hcl.Range) hcl.Diagnostics {
 		return nil
 	}
 	var p *diag.Problem
-	if !errors.As(err, &p) {
+	if fault := host.Explain(err, ""); fault != nil {
+		p = fault
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		return hcl.Diagnostics{diagnostics.Error(subject, "Plugin does not answer",
+			"It was asked about this and did not answer in time: %s. Nothing was changed. Try again; RUNNER_LOG=debug shows what it says meanwhile.", err)}
+	} else if !errors.As(err, &p) {
 		return hcl.Diagnostics{diagnostics.Error(subject, "Plugin failed", "%s.", strings.TrimSuffix(err.Error(), "."))}
 	}
 	if bound == nil {
@@ -139,7 +144,13 @@ func (m *maker) actionPlan(ctx context.Context, n *program.Node, plugin host.Plu
 	if diags.HasErrors() {
 		return diags
 	}
-	out.Changes, out.World, out.WayBack, out.EstimateMS = m.shown(p.Changes), p.World, p.WayBack, p.Estimate.Milliseconds()
+	if s.Entry.Outputs != nil && len(p.Outputs.JSON) > 0 {
+		if _, err := bind.FromWire(p.Outputs, s.Entry.Outputs); err != nil {
+			return append(diags, diagnostics.Error(s.Use.Range, "Outputs do not fit the schema",
+				"What the plugin says that this stage will give is not what it declares: %s. This is a mistake in the plugin: tell its author, or use another version of it.", m.opts.Redactor.Redact(err.Error())))
+		}
+	}
+	out.Changes, out.World, out.WayBack, out.EstimateMS = m.shown(p.Changes), WorldVersion(m.opts.Redactor, m.opts.Lineage, p.World), p.WayBack, p.Estimate.Milliseconds()
 	switch {
 	case p.Deferred != "":
 		out.Deferred = append(out.Deferred, m.opts.Redactor.Redact(p.Deferred))
@@ -190,6 +201,8 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		}
 		*t = found.Target
 		t.Changes = m.shown(t.Changes)
+		t.World, t.StableVersion = WorldVersion(m.opts.Redactor, m.opts.Lineage, t.World), m.opts.Redactor.Redact(t.StableVersion)
+		diags = append(diags, Nameable(m.opts.Redactor, found, s)...)
 		k.Rollout.Targets[i].Capabilities = t.Capabilities
 		out.Deferred = append(out.Deferred, paths(bound.Unknown())...)
 		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable

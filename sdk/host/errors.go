@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
@@ -124,21 +125,25 @@ const (
 	CodeLost     = "plugin_lost"
 )
 
-// Explain says to people what a *Fault means; component is what was asked for.
+// Explain says to people what a *Fault means; component is what was asked for,
+// empty where the message stands beside its name.
 // It is nil for any other error.
 func Explain(err error, component string) *diag.Problem {
 	var f *Fault
 	if !errors.As(err, &f) {
 		return nil
 	}
-	words := strings.ReplaceAll(f.Operation, "_", " ")
+	words := strconv.Quote(strings.ReplaceAll(f.Operation, "_", " "))
+	if component != "" {
+		words += " of " + component
+	}
 	d := diag.Diagnostic{Severity: diag.Error, Code: CodeProtocol, Summary: "Plugin broke the protocol"}
-	d.Detail = fmt.Sprintf("The plugin %q answered the operation %q of %s with what it must not: %s.", f.Plugin, words, component, f.What)
+	d.Detail = fmt.Sprintf("The plugin %q answered the operation %s with what it must not: %s.", f.Plugin, words, f.What)
 	advice := " This is a mistake in the plugin, not in the pipeline: tell its author, or use another version of it."
 	p := &diag.Problem{Effect: diag.None}
 	if f.Kind == ErrLost {
 		d.Code, d.Summary = CodeLost, "Plugin was lost"
-		d.Detail = fmt.Sprintf("The plugin %q gave no answer to the operation %q of %s: %s.", f.Plugin, words, component, f.What)
+		d.Detail = fmt.Sprintf("The plugin %q gave no answer to the operation %s: %s.", f.Plugin, words, f.What)
 		advice = " Look into what it said (RUNNER_LOG=debug shows all of it), then try again or use another version of the plugin."
 	}
 	if f.Mutating {

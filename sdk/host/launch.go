@@ -2,7 +2,6 @@ package host
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,7 +138,7 @@ func (l *launched) readOutput(r io.Reader) {
 	}
 	_ = l.fromProcess.Close()
 	out := newLines(l.log)
-	scan(in, func(line []byte, _ bool) { out.log(slog.LevelDebug, string(line), "stream", "stdout") })
+	scan(in, func(line []byte, cut bool) { out.log(slog.LevelDebug, lineText(line, cut), "stream", "stdout") })
 	out.flush()
 }
 
@@ -185,7 +184,7 @@ func (l *launched) readLog(r io.Reader) {
 			out.entry(entry)
 			return
 		}
-		text := string(bytes.ToValidUTF8(line, []byte("\uFFFD")))
+		text := lineText(line, cut)
 		l.tail.add(text)
 		level := slog.LevelDebug
 		if l.tail.inPanic() {
