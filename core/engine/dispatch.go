@@ -125,7 +125,7 @@ func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
 // of it, else a failure with what the plugin said.
 func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err error, where hcl.Range, logs string) kernel.Fact {
 	var p *diag.Problem
-	cancelled := ctx.Err() != nil
+	cancelled := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
 	fault := host.Explain(err, componentOf(j))
 	switch {
 	case errors.As(err, &p):
@@ -155,7 +155,7 @@ func lostWhy(ctx context.Context, fault *diag.Problem) string {
 	if fault != nil {
 		return fault.Diagnostics[0].Detail
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if cause := context.Cause(ctx); cause == nil || errors.Is(cause, context.DeadlineExceeded) {
 		return "it did not answer in time"
 	}
 	return ""

@@ -25,6 +25,9 @@ import (
 // rpcTimeout bounds one question to a plugin while planning.
 const rpcTimeout = 2 * time.Minute
 
+// nextTimeout bounds one question to a strategy, as it does in a run.
+const nextTimeout = 5 * time.Second
+
 // node plans one stage.
 func (m *maker) node(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
 	if when := n.Settings.When; !when.IsKnown() {
@@ -277,6 +280,8 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 		}
 		wire := bound.Wire()
 		next = func(ctx context.Context, s strategy.Snapshot) (strategy.Decision, error) {
+			ctx, cancel := context.WithTimeout(ctx, nextTimeout)
+			defer cancel()
 			return plugin.Next(ctx, n.Strategy.Entry.Name, wire, s)
 		}
 	}

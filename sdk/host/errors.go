@@ -167,6 +167,10 @@ func (p *Process) failed(ctx context.Context, operation string, err error) error
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", operation, ctx.Err())
 	}
+	// The other side knows the deadline too, and may notice it first.
+	if at, ok := ctx.Deadline(); ok && time.Until(at) < 100*time.Millisecond {
+		return fmt.Errorf("%s: %w", operation, context.DeadlineExceeded)
+	}
 	switch status.Code(err) {
 	case codes.Unavailable, codes.Canceled:
 		return p.lost(operation)

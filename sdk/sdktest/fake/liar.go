@@ -234,7 +234,7 @@ func (l *liar) measure(m *metricspb.MeasureResponse) {
 	case "twice":
 		m.Releases = append(m.Releases, m.Releases...)
 	case "huge":
-		data(&metricspb.ReleaseMeasurement{Data: &metricspb.ReleaseMeasurement_Samples{Samples: &metricspb.Samples{Values: make([]float64, huge/8)}}})
+		data(&metricspb.ReleaseMeasurement{Data: &metricspb.ReleaseMeasurement_Samples{Samples: &metricspb.Samples{Values: make([]float64, huge/16)}}})
 	case "huge reason":
 		data(&metricspb.ReleaseMeasurement{Data: &metricspb.ReleaseMeasurement_NoData{NoData: &metricspb.NoData{Reason: long("why ")}}})
 	case "future":
