@@ -53,6 +53,7 @@ func Plugin() sdk.Plugin {
 			"fake_run":        func() action.Action { return &Worker{defaults()} },
 			"fake_once":       func() action.Action { return &Once{Worker: Worker{defaults()}} },
 			"fake_convergent": func() action.Action { return &Convergent{Worker{defaults()}} },
+			"fake_leak":       func() action.Action { return &Leak{} },
 			"fake_plain":      func() action.Action { return &Plain{Text: "plain"} },
 		},
 		Targets: map[string]func() target.Target{
