@@ -282,7 +282,11 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 		next = func(ctx context.Context, s strategy.Snapshot) (strategy.Decision, error) {
 			ctx, cancel := context.WithTimeout(ctx, nextTimeout)
 			defer cancel()
-			return plugin.Next(ctx, n.Strategy.Entry.Name, wire, s)
+			d, err := plugin.Next(ctx, n.Strategy.Entry.Name, wire, s)
+			for _, text := range []*string{&d.Why, &d.Abort, &d.StepTitle, &d.StepID, &d.Wait.Approval, &d.Wait.Verification} {
+				*text = m.opts.Redactor.Redact(*text)
+			}
+			return d, err
 		}
 	}
 	sim, limits, err := simulate(ctx, *k, out.Targets, next)

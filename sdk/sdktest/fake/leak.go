@@ -47,9 +47,8 @@ func Forms(secret string) map[string]string {
 		out["line"] = slices.MaxFunc(lines, func(a, b string) int { return len(a) - len(b) })
 	}
 	for before := 1; before <= 2 && len(secret) > 9; before++ {
-		text := base64.RawStdEncoding.EncodeToString(append(bytes.Repeat([]byte{'x'}, before), plain...))
-		// The ends also depend on what stands around.
-		out["base64 after "+strconv.Itoa(before)] = text[4 : len(text)-4]
+		text := slices.Concat(bytes.Repeat([]byte{'x'}, before), plain, []byte("yyy"))
+		out["base64 after "+strconv.Itoa(before)] = base64.RawStdEncoding.EncodeToString(text)
 	}
 	return out
 }
