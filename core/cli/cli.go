@@ -26,6 +26,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/status"
 	"github.com/runner-pipelines/runner/core/cli/validate"
 	versioncmd "github.com/runner-pipelines/runner/core/cli/version"
+	"github.com/runner-pipelines/runner/sdk/host"
 )
 
 // Commands are all commands, in the order of the overview.
@@ -40,6 +41,7 @@ func Commands(env *command.Env) []*command.Command {
 
 // Main runs the program with the process's own arguments and returns its exit code.
 func Main(version string) int {
+	host.ForbidCoreDumps()
 	env := ofProcess(version)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -85,10 +85,10 @@ var leaks = []struct {
 }{
 	{
 		"success", actions(""), [][]string{{"plan", "-out=kept.plan"}, {"apply", "kept.plan"}, {"apply", "-auto-approve", "-json"}}, []int{0, 0, 0},
-		[]string{"it is (sensitive)", "with (sensitive)", "printed (sensitive)", "TOKEN=(sensitive)", "(sensitive): to (sensitive)", "Warning: Weak (sensitive)", `"(sensitive)":"as a key"`},
+		[]string{"it is (sensitive)", "with (sensitive)", "printed (sensitive)", "TOKEN=(sensitive)", "(sensitive): to (sensitive)", "Warning: Configuration", "is not shown, because it holds a sensitive value", `"(sensitive)":"as a key"`},
 	},
 	{"diagnostic", actions("diagnostic"), [][]string{{"plan", "-out=kept.plan"}, {"apply", "kept.plan"}, {"apply", "-auto-approve", "-json"}}, []int{0, 1, 1}, []string{"Failed with (sensitive)"}},
-	{"invalid", actions("invalid"), [][]string{{"plan"}, {"plan", "-json"}, {"apply", "-auto-approve"}}, []int{1, 1, 1}, []string{"Invalid (sensitive)", "Also (sensitive)"}},
+	{"invalid", actions("invalid"), [][]string{{"plan"}, {"plan", "-json"}, {"apply", "-auto-approve"}}, []int{1, 1, 1}, []string{"Error: Invalid configuration", "The plugin's reason is not shown, because it holds a sensitive value."}},
 	{"panic", actions("panic"), [][]string{{"plan", "-out=kept.plan"}, {"apply", "kept.plan"}}, []int{0, 1}, []string{"panic", "(sensitive)"}},
 	{"crash", actions("goroutine"), [][]string{{"plan", "-out=kept.plan"}, {"apply", "kept.plan"}, {"apply", "-auto-approve", "-json"}}, []int{0, 1, 1}, []string{"panic: ", "Failed with (sensitive)"}},
 	{

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/runner-pipelines/runner/sdk/internal/coredump"
 	"github.com/runner-pipelines/runner/sdk/internal/handshake"
 )
 
@@ -54,6 +55,9 @@ func newLaunched(cfg Config) *launched {
 	l.cmd = exec.Command(cfg.Command[0], cfg.Command[1:]...)
 	l.cmd.Dir = cfg.Dir
 	l.cmd.Env = append(slices.Clone(cfg.Env), handshake.EnvCertificate+"="+string(cfg.Certificate.pem))
+	if allowed := os.Getenv(coredump.Env); allowed != "" {
+		l.cmd.Env = append(l.cmd.Env, coredump.Env+"="+allowed)
+	}
 	if cfg.Alive != nil {
 		l.cmd.ExtraFiles = []*os.File{nil, cfg.Alive}
 	}
