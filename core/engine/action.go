@@ -402,7 +402,11 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 	if j.node.Rollback != nil {
 		s, around.Self = j.node.Rollback, e.Program.Result(j.node.Stage.Addr)
 		if len(j.result) > 0 {
-			around.Self = e.gave(e.Config.Run.ID, j.node, j.result, nil)
+			self, err := e.gave(e.Config.Run.ID, j.node, j.result, nil)
+			if err != nil {
+				return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
+			}
+			around.Self = self
 		} else {
 			around.Self = j.node.Null()
 		}

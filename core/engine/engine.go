@@ -106,6 +106,8 @@ type Engine struct {
 	written  int64
 	inbox    chan []inboxFact
 	logMu    sync.Mutex
+	// unreadable is set when an earlier stage's outputs cannot be opened.
+	unreadable error
 }
 
 // message is what a command's goroutine tells the owner of the state.
@@ -150,7 +152,9 @@ var errNow = errors.New("the run was stopped")
 // waits for people. It returns why it left. When ctx ends, it stops as on
 // kernel.StopNow.
 func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
-	e.restoreResults()
+	if err := e.restoreResults(); err != nil {
+		return kernel.Busy, err
+	}
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errNow)
 	defer e.abandon()
