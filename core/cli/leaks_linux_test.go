@@ -135,7 +135,7 @@ stage "a%[1]d" {
   }
   analysis {
     interval        = "50ms"
-    deadline        = "300ms"
+    deadline        = var.again == "1" ? "10m" : "300ms"
     on_inconclusive = "abort"
     metric "errors" {
       use "fake_metrics" {
@@ -267,6 +267,9 @@ func (l *leaking) read(t *testing.T) {
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	secrets := corpus(t)
+	if raceEnabled { // many times slower: some of each kind are enough to look for races
+		secrets = secrets[:3]
+	}
 	searched := 0
 	t.Run("leaks", func(t *testing.T) {
 		for _, tt := range leaks {

@@ -16,7 +16,7 @@ import (
 type Metrics struct {
 	File      string `hcl:"file" doc:"JSON: release id, or * for any, to what is measured of it"`
 	PerSecond bool   `hcl:"per_second,optional" doc:"counters and buckets in the file are rates"`
-	Leak      string `hcl:"leak,optional" sensitive:"true" doc:"told as the reason for no data"`
+	Leak      string `hcl:"leak,optional" doc:"told as the reason for no data"`
 	Fail      string `hcl:"fail,optional" doc:"error, retryable, hang, zeroes: instead of no data, future: complete beyond the window"`
 }
 

@@ -20,7 +20,7 @@ type Strategy struct {
 	Approval string        `hcl:"approval,optional" doc:"approval to wait for before the first step"`
 
 	Misbehave string `hcl:"misbehave,optional" doc:"hang, crash, panic, error; deaf to harm; eager: weight before the verification; impure; lower a weight; finer than possible; forever waiting; idle; too much memory; name a stranger; retire with weight; enter a step again; finish early; misled: wait for an approval nobody offers; pushy: take a refusal for an approval"`
-	Leak      string `hcl:"leak,optional" sensitive:"true" doc:"told in reasons, titles and memory"`
+	Leak      string `hcl:"leak,optional" doc:"told in reasons, titles and memory"`
 	After     int    `hcl:"after,optional" doc:"steps entered before it misbehaves"`
 }
 

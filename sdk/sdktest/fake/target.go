@@ -31,7 +31,7 @@ type Target struct {
 	Capacity       bool          `hcl:"capacity,optional"`
 	Address        string        `hcl:"address,optional" doc:"address of every release; {release} stands for its id"`
 
-	Leak string `hcl:"leak,optional" sensitive:"true" doc:"told in what it says of releases and of the world"`
+	Leak string `hcl:"leak,optional" doc:"told in what it says of releases and of the world"`
 
 	Delay time.Duration `hcl:"delay,optional" doc:"how long each operation takes"`
 
