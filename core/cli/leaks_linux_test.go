@@ -22,7 +22,7 @@ import (
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/redact"
-	runindex "github.com/runner-pipelines/runner/core/runs"
+	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/store"
 	"github.com/runner-pipelines/runner/core/store/sqlite"
 	"github.com/runner-pipelines/runner/sdk/sdktest/fake"
@@ -231,8 +231,8 @@ func (l *leaking) read(t *testing.T) {
 		}
 		l.records = fmt.Appendf(l.records, "%s: %s\n", it.Key, it.Value)
 	}
-	index := runindex.New(s)
-	for r, err := range index.List(ctx, runindex.Filter{}) {
+	index := runs.New(s)
+	for r, err := range index.List(ctx, runs.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
