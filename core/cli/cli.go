@@ -32,6 +32,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/validate"
 	versioncmd "github.com/runner-pipelines/runner/core/cli/version"
 	"github.com/runner-pipelines/runner/core/cli/watch"
+	"github.com/runner-pipelines/runner/sdk/host"
 )
 
 // Commands are all commands, in the order of the overview.
@@ -46,6 +47,7 @@ func Commands(env *command.Env) []*command.Command {
 
 // Main runs the program with the process's own arguments and returns its exit code.
 func Main(version string) int {
+	host.ForbidCoreDumps()
 	env := ofProcess(version)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
