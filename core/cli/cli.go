@@ -38,9 +38,13 @@ func Commands(env *command.Env) []*command.Command {
 	}
 }
 
-// Main runs the program with the process's own arguments and returns its exit code.
-func Main(version string) int {
+// Main runs the program with the process's own arguments and returns its exit
+// code. A test may change what the program touches of the process around it.
+func Main(version string, change ...func(*command.Env)) int {
 	env := ofProcess(version)
+	for _, c := range change {
+		c(env)
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	interrupts := make(chan struct{}, 4)

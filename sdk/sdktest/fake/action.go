@@ -91,6 +91,7 @@ func (o *Options) Outputs() any { return Outputs{} }
 
 // run does what was asked, and writes the effect once.
 func (o *Options) run(ctx context.Context, req *call.Request, operation string) error {
+	reached(Began, operation)
 	if o.Handle != "" {
 		if err := req.Handle(o.Handle, []byte("opaque "+o.Handle)); err != nil {
 			return err
@@ -178,7 +179,10 @@ func (o *Options) work(ctx context.Context) error {
 }
 
 func (o *Options) effect(operation string, c call.Call) error {
-	return appendLine(o.Effects, fmt.Sprintf("%s %s %d", operation, c.Key, c.Attempt))
+	reached(Ready, operation)
+	err := appendLine(o.Effects, fmt.Sprintf("%s %s %d", operation, c.Key, c.Attempt))
+	reached(Happened, operation)
+	return err
 }
 
 func (o *Options) failure() error {
@@ -270,6 +274,7 @@ type Once struct {
 }
 
 func (o *Once) Reconcile(_ context.Context, req *action.ReconcileRequest) (action.Reconciliation, error) {
+	reached(Began, "reconcile")
 	how := o.Reconciles
 	if how == "" {
 		how = "not_started"

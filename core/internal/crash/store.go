@@ -1,0 +1,40 @@
+//go:build unix
+
+package crash
+
+import (
+	"context"
+	"path"
+
+	"github.com/runner-pipelines/runner/core/store"
+)
+
+// stopping is a store whose writes are boundaries.
+type stopping struct {
+	store.Store
+	points *points
+}
+
+func (p *points) store(s store.Store) store.Store { return &stopping{s, p} }
+
+// around passes the boundaries before and after a write.
+func around[T any](s *stopping, what, key string, write func() (T, error)) (T, error) {
+	what += " " + path.Dir(key)
+	s.points.pass("before "+what, nil)
+	out, err := write()
+	s.points.pass("after "+what, nil)
+	return out, err
+}
+
+func (s *stopping) PutAbsent(ctx context.Context, key string, value []byte) (string, error) {
+	return around(s, "put", key, func() (string, error) { return s.Store.PutAbsent(ctx, key, value) })
+}
+
+func (s *stopping) PutVersion(ctx context.Context, key string, value []byte, version string) (string, error) {
+	return around(s, "replace", key, func() (string, error) { return s.Store.PutVersion(ctx, key, value, version) })
+}
+
+func (s *stopping) Delete(ctx context.Context, key, version string) error {
+	_, err := around(s, "delete", key, func() (struct{}, error) { return struct{}{}, s.Store.Delete(ctx, key, version) })
+	return err
+}
