@@ -187,6 +187,7 @@ func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) {
 		r.Harm.Value, r.Step.Value = strategy.Inconclusive, strategy.Inconclusive
 	}
 	n.Rollout = r
+	s.watchFrom(r)
 	s.freePlaces(n, true)
 }
 
@@ -318,9 +319,16 @@ func (s *State) weightSet(n *nodeState, t *targetState, c *Command) {
 	if t.Observed == 0 {
 		t.MayWeigh = false
 	}
-	r := n.Rollout
-	if t.Observed > 0 && r.MeasureFrom == 0 {
-		r.MeasureFrom = s.d.Now
+	s.watchFrom(n.Rollout)
+}
+
+// watchFrom notes since when a candidate has traffic, however that became known:
+// the answer that said so may have been lost, or the weight stood there before.
+func (s *State) watchFrom(r *rolloutState) {
+	for i := range r.Targets {
+		if t := &r.Targets[i]; !t.Done && t.Observed > 0 && r.MeasureFrom == 0 {
+			r.MeasureFrom = s.d.Now
+		}
 	}
 }
 
@@ -337,6 +345,7 @@ func (s *State) targetObserved(n *nodeState, f TargetObserved) error {
 	t.Stale = false
 	t.Observed, t.World = f.Weight, f.World
 	t.MayWeigh = f.Weight > 0
+	s.watchFrom(n.Rollout)
 	if !f.Installed {
 		t.Installed, t.Address = false, ""
 		for i := range t.Verify {

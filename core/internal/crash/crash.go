@@ -51,9 +51,9 @@ type Order struct {
 	Victim Victim
 	// When is set for a place inside the operation that is called at the boundary.
 	When fake.Moment
-	// Linger leaves something of the plugin behind, which nobody ends, when its host
-	// is killed from inside. Its number is in LingerFile.
-	Linger bool
+	// Linger is a program, with an argument, of which the plugin leaves a process
+	// behind when its host is killed from inside. Its number is in LingerFile.
+	Linger []string
 	// Services is the folder of local_service, for its victims.
 	Services string
 }
@@ -243,7 +243,7 @@ func (w *watch) reached(m fake.Moment, operation string) {
 	if w.order.Victim == Plugin {
 		die()
 	}
-	if w.order.Linger {
+	if len(w.order.Linger) > 0 {
 		w.linger()
 	}
 	_ = syscall.Kill(os.Getppid(), syscall.SIGKILL)
@@ -252,7 +252,7 @@ func (w *watch) reached(m fake.Moment, operation string) {
 // linger starts a program that is part of this incarnation: it holds all files
 // that tell of its life.
 func (w *watch) linger() {
-	cmd := exec.Command("sleep", "600")
+	cmd := exec.Command(w.order.Linger[0], w.order.Linger[1:]...)
 	cmd.ExtraFiles = []*os.File{w.living}
 	if fd, err := syscall.Dup(w.alive); err == nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "alive"))

@@ -10,11 +10,9 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -123,7 +121,7 @@ func some(orders []Order, n int) []Order {
 func (y *yard) inside(n int) []Order {
 	var all []Order
 	for _, o := range y.orders() {
-		if o.Victim == Runner && o.When == fake.Happened && !o.Linger {
+		if o.Victim == Runner && o.When == fake.Happened && len(o.Linger) == 0 {
 			all = append(all, o)
 		}
 	}
@@ -201,7 +199,7 @@ func (tr *trial) carryOut(ctx context.Context, first, order Order) (ended, error
 		_ = os.Remove(filepath.Join(tr.marks, StruckFile))
 		exit = tr.run(ctx, order, "resume")
 	}
-	if order.Linger && tr.struck {
+	if len(order.Linger) > 0 && tr.struck {
 		if err := tr.outlive(ctx); err != nil {
 			return ended{}, err
 		}
@@ -329,8 +327,3 @@ func (o *opens) await(n int, ended <-chan error) (early bool) {
 	}()
 	return false
 }
-
-var (
-	_ = strings.TrimSpace
-	_ = time.Now
-)

@@ -44,6 +44,8 @@ type yard struct {
 	// whole is how the run ends when nothing happens to it, and places what it passes.
 	whole  ended
 	places []string
+	// lingering is a program that goes on until it is killed.
+	lingering []string
 }
 
 // programs are the runner and, in a folder of their own, its plugins: the fake and
@@ -75,7 +77,11 @@ func programs(t *testing.T, bin string, names ...string) (program, plugins strin
 // any harm being done.
 func newYard(t *testing.T, sc scenario, program, plugins string) *yard {
 	t.Helper()
-	y := &yard{scenario: sc, program: program, plugins: plugins, ready: t.TempDir()}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := &yard{scenario: sc, program: program, plugins: plugins, ready: t.TempDir(), lingering: []string{sleep, "600"}}
 	y.write(t, "pipeline.hcl", sc.pipeline)
 	y.write(t, "metrics.json", `{"*": {"counter": {"n": 1000, "events": 0}}}`)
 	tr := &trial{y: y, dir: y.ready, marks: t.TempDir()}
@@ -160,7 +166,7 @@ func (y *yard) orders() []Order {
 				out = append(out, Order{At: i + 1, Victim: v, When: when})
 			}
 		}
-		out = append(out, Order{At: i + 1, Victim: Runner, When: fake.Happened, Linger: true})
+		out = append(out, Order{At: i + 1, Victim: Runner, When: fake.Happened, Linger: y.lingering})
 	}
 	return out
 }
@@ -173,7 +179,7 @@ func (o Order) String() string {
 	if o.When != "" {
 		where += ", inside: " + string(o.When)
 	}
-	if o.Linger {
+	if len(o.Linger) > 0 {
 		where += ", and something lingers"
 	}
 	return where
