@@ -121,7 +121,7 @@ type message struct {
 func New(cfg Config) *Engine {
 	e := &Engine{
 		Config: cfg, now: cfg.Now, results: make(chan message, 256), cancels: map[int64]context.CancelCauseFunc{},
-		fences: map[string]int64{}, handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact),
+		fences: cfg.State.Fences(), handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact),
 	}
 	if e.now == nil {
 		e.now = time.Now

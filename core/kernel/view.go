@@ -87,6 +87,17 @@ func (s *State) Initiator() string { return s.d.Initiator }
 // Outcome of the run; empty while it is open.
 func (s *State) Outcome() Outcome { return s.d.Outcome }
 
+// Fences are the fencing tokens of the locks that the run took last, by environment.
+func (s *State) Fences() map[string]int64 {
+	out := map[string]int64{}
+	for name, env := range s.d.Envs {
+		if env.Fence != 0 {
+			out[name] = env.Fence
+		}
+	}
+	return out
+}
+
 // Stopping is how the run was asked to stop; empty when it was not.
 func (s *State) Stopping() StopMode { return s.d.Stopping }
 
