@@ -49,6 +49,7 @@ func randomGraph(rnd *rand.Rand, n int) *Graph {
 		default:
 			node.Kind = ActionNode
 			node.Action = &Action{Class: schema.Once, Reconcile: rnd.IntN(2) == 0, Undo: rnd.IntN(2) == 0}
+			node.Action.UndoReconcile = node.Action.Reconcile
 			if rnd.IntN(2) == 0 {
 				node.Action.Class = schema.Convergent
 			}

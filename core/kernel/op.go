@@ -380,7 +380,13 @@ func (s *State) judgeLost(n *nodeState, o *op) verdictOnOp {
 }
 
 func (s *State) reconciles(n *nodeState, c *Command) bool {
-	return n != nil && n.def.Action != nil && n.def.Action.Reconcile && (c.Kind == RunAction || c.Kind == UndoAction)
+	switch {
+	case n == nil || n.def.Action == nil:
+		return false
+	case c.Kind == UndoAction:
+		return n.def.Action.UndoReconcile
+	}
+	return c.Kind == RunAction && n.def.Action.Reconcile
 }
 
 // retry says whether a failed operation is tried again, and after which span.

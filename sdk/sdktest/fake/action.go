@@ -105,7 +105,7 @@ func (o *Options) run(ctx context.Context, req *call.Request, operation string) 
 	if err := o.work(ctx); err != nil {
 		return err
 	}
-	failing := o.Fail != "" && (o.FailTimes == 0 || req.Attempt <= o.FailTimes)
+	failing := o.failing(req.Attempt)
 	if !failing || o.Effect == "done" {
 		if err := o.effect(operation, req.Call); err != nil {
 			return err
@@ -125,6 +125,10 @@ func (o *Options) run(ctx context.Context, req *call.Request, operation string) 
 	}
 	req.Progress(100, "done")
 	return nil
+}
+
+func (o *Options) failing(attempt int) bool {
+	return o.Fail != "" && (o.FailTimes == 0 || attempt <= o.FailTimes)
 }
 
 func (o *Options) chat(req *call.Request) {
@@ -280,6 +284,9 @@ func (o *Once) Reconcile(_ context.Context, req *action.ReconcileRequest) (actio
 		how = "not_started"
 		if recorded(o.Effects, req.Operation+" "+req.Key+" ") {
 			how = "done"
+			if o.failing(req.Attempt) {
+				how = "failed"
+			}
 		}
 	}
 	switch how {
