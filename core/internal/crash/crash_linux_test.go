@@ -139,7 +139,8 @@ func (y *yard) sweepAfter(t *testing.T, first Order, orders []Order) *tally {
 	sum := &tally{kills: map[string]int{}}
 	work := make(chan Order)
 	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
+	// Runs wait too: for a bake, a moment before the next try.
+	for range 2 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for o := range work {
 				y.try(t, first, o, sum)

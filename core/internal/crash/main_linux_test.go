@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,9 +150,15 @@ func copyDir(to, from string) error {
 // orders are one for every place that an uninterrupted run passes: there the
 // runner is killed, and there a plugin is. Where a call has an effect, both are
 // killed inside it too, just before and just after.
+// While the run is only planned nothing is at stake: there, every fifth place stands
+// for the others.
 func (y *yard) orders() []Order {
 	var out []Order
+	opened := slices.IndexFunc(y.places, func(what string) bool { return strings.HasPrefix(what, "before put") })
 	for i, what := range y.places {
+		if i < opened && i%5 != 0 {
+			continue
+		}
 		at := Order{At: i + 1}
 		for _, v := range []Victim{Runner, Plugin} {
 			at.Victim = v
