@@ -82,6 +82,9 @@ func randomRollout(rnd *rand.Rand) *Rollout {
 			r.MaxDegraded = max(r.MaxDegraded, len(w))
 		}
 	}
+	if r.Strategy != "" && rnd.IntN(3) == 0 {
+		r.Strategy, r.MaxDegraded = oneByOne, 1
+	}
 	if rnd.IntN(2) == 0 {
 		r.Verifies = []string{"healthz"}
 	}
@@ -136,6 +139,7 @@ var worlds = []trouble{
 	{lose: 5, crash: 3},
 	{fail: 5, lose: 3, crash: 2, stop: 5, reject: 10, harm: 3, inconclusive: 30, unwind: 3},
 	{harm: 10, inconclusive: 50, unwind: 20, crash: 5},
+	{lose: 10, crash: 5, inconclusive: 20, vanish: 30},
 }
 
 // randomRun runs a random graph through a random world.

@@ -112,6 +112,8 @@ type verifyState struct {
 	Value strategy.AnswerValue `json:",omitempty"`
 	Since Time                 `json:",omitempty"`
 	Why   string               `json:",omitempty"`
+	// Void: what is under way looks at a candidate that is gone.
+	Void bool `json:",omitempty"`
 }
 
 func (r *rolloutState) target(def *Node, name string) *targetState {
@@ -268,6 +270,12 @@ func (s *State) issuedToRollout(c *Command) {
 		return
 	}
 	switch {
+	case c.Kind == Verify:
+		for i, name := range n.def.Rollout.Verifies {
+			if name == c.Verify {
+				t.Verify[i].Void = false
+			}
+		}
 	case c.Kind == Install:
 		t.MayInstall = true
 	case c.Kind == SetWeight && c.Release == t.Candidate && c.Weight > 0:
@@ -349,7 +357,10 @@ func (s *State) targetObserved(n *nodeState, f TargetObserved) error {
 	if !f.Installed {
 		t.Installed, t.Address = false, ""
 		for i := range t.Verify {
-			t.Verify[i] = verifyState{}
+			v := &t.Verify[i]
+			if *v = (verifyState{Op: v.Op, Void: v.Op.Cmd != 0}); !v.Void {
+				v.Op.reset()
+			}
 		}
 	}
 	n.Rollout.AskDirty = true
@@ -366,6 +377,10 @@ func (s *State) verified(n *nodeState, f Verified) error {
 	for i, name := range n.def.Rollout.Verifies {
 		if t != nil && name == f.Name {
 			v := &t.Verify[i]
+			if v.Void {
+				v.Void = false
+				continue
+			}
 			v.Value, v.Since, v.Why = strategy.Yes, s.d.Now, f.Why
 			if !f.OK {
 				v.Value = strategy.No

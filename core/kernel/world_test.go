@@ -36,6 +36,8 @@ type world struct {
 	// eager: strategies take every verification and approval for given, so that
 	// only the kernel's guards hold the weights down.
 	eager bool
+	// verifying are the lives of the candidates that commands look at.
+	verifying map[int64]int
 }
 
 // believing is the snapshot of a strategy that waits for nobody.
@@ -53,6 +55,8 @@ func believing(s strategy.Snapshot) strategy.Snapshot {
 // trouble is how likely things go wrong, in percent.
 type trouble struct {
 	fail, lose, crash, stop, reject, harm, inconclusive, unwind int
+	// vanish: a candidate is found to be gone when it is looked at.
+	vanish int
 }
 
 // site is one target out in the world.
@@ -61,6 +65,10 @@ type site struct {
 	installed         bool
 	settled           string
 	weight            target.Weight
+	// verified are the verifications that hold of the candidate that is there;
+	// lives counts the candidates that were.
+	verified map[string]bool
+	lives    int
 }
 
 func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
@@ -68,13 +76,13 @@ func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, g: g, rnd: rand.New(rand.NewPCG(seed, 7)), trouble: tr, now: 1_000_000,
-		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{}}
+		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{}, verifying: map[int64]int{}}
 	for _, n := range g.Nodes {
 		if n.Rollout == nil {
 			continue
 		}
 		for i, tg := range n.Rollout.Targets {
-			st := &site{stable: "r-old", candidate: "r-new"}
+			st := &site{stable: "r-old", candidate: "r-new", verified: map[string]bool{}}
 			if len(n.Rollout.Targets) == 1 && w.chance(20) {
 				st.stable = "" // first deployment
 			}
@@ -154,6 +162,9 @@ func (w *world) checkIssued(c Command) {
 	if n := w.s.node(c.Node); n != nil && n.def.Environment != "" && !w.locks[n.def.Environment] {
 		w.t.Fatalf("%s in %s without its lock\n%s", c.Kind, c.Node, w.tail())
 	}
+	if c.Kind == Verify {
+		w.verifying[c.ID] = w.targets[c.Node+"/"+c.Target].lives
+	}
 	if c.Kind != SetWeight || c.Back {
 		return
 	}
@@ -163,9 +174,9 @@ func (w *world) checkIssued(c Command) {
 		if w.harmAt[c.Node] {
 			w.t.Fatalf("weight rises after harm was shown\n%s", w.tail())
 		}
-		for j, v := range n.Rollout.target(n.def, c.Target).Verify {
-			if v.Value != strategy.Yes {
-				w.t.Fatalf("weight %s without verification %q\n%s", c.Weight, n.def.Rollout.Verifies[j], w.tail())
+		for _, name := range n.def.Rollout.Verifies {
+			if !st.verified[name] {
+				w.t.Fatalf("weight %s without verification %q\n%s", c.Weight, name, w.tail())
 			}
 		}
 		for _, l := range n.def.Rollout.Limits {
@@ -174,7 +185,7 @@ func (w *world) checkIssued(c Command) {
 			}
 		}
 	}
-	if m := n.def.Rollout.MaxDegraded; m > 0 {
+	if m := n.def.Rollout.MaxDegraded; m > 0 && c.Weight > st.weight {
 		between := 0
 		for _, tg := range n.def.Rollout.Targets {
 			other := w.targets[c.Node+"/"+tg.Name]
@@ -427,6 +438,10 @@ func (w *world) finish(c InFlight) {
 	case PlanNode:
 		w.add(w.plan(c.Command, n))
 	case Observe:
+		if n.Rollout.Phase == forward && w.chance(w.trouble.vanish) {
+			st.installed, st.weight, st.lives = false, 0, st.lives+1
+			clear(st.verified)
+		}
 		w.add(TargetObserved{Command: c.ID, Node: c.Node, Target: c.Target, Stable: st.stable, Installed: st.installed, Weight: st.weight, World: "w"})
 	case AskStrategy:
 		snap, err := w.s.Snapshot(c.Node)
@@ -436,11 +451,17 @@ func (w *world) finish(c InFlight) {
 		if w.eager {
 			snap = believing(snap)
 		}
+		if n.def.Rollout.Strategy == oneByOne {
+			w.add(DecisionOf(c.Command, testOneByOne(snap)))
+			break
+		}
 		w.add(DecisionOf(c.Command, testCanary(snap)))
 	case Measure:
 		w.add(w.judge(c.Command))
 	case Verify:
-		w.add(Verified{Command: c.ID, Node: c.Node, Target: c.Target, Name: c.Verify, OK: !w.chance(w.trouble.reject), Why: "looked"})
+		ok := !w.chance(w.trouble.reject)
+		st.verified[c.Verify] = ok && w.verifying[c.ID] == st.lives
+		w.add(Verified{Command: c.ID, Node: c.Node, Target: c.Target, Name: c.Verify, OK: ok, Why: "looked"})
 	default:
 		w.add(CommandSucceeded{Command: c.ID, Result: json.RawMessage(`{}`), World: "w"})
 	}
@@ -544,4 +565,50 @@ func testCanary(s strategy.Snapshot) strategy.Decision {
 		}
 	}
 	return strategy.Decision{Finish: true}
+}
+
+// oneByOne is the name of a strategy that moves one target after the other, so that
+// a whole wave may be larger than what may be degraded at once.
+const oneByOne = "one by one"
+
+// testOneByOne finishes what stands between first, and gives a target that has lost
+// its candidate its traffic again whenever that may be.
+func testOneByOne(s strategy.Snapshot) strategy.Decision {
+	var d strategy.Decision
+	installed, verified := true, true
+	for _, t := range s.Targets {
+		installed, verified = installed && t.Installed, verified && t.Verified
+		d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.Install})
+	}
+	if !installed || !verified {
+		d.Wait.Ready = true
+		return d
+	}
+	at := -1
+	for i, t := range s.Targets {
+		if t.Observed != target.Full && (at < 0 || s.Targets[at].Observed == 0 && t.Observed > 0) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return strategy.Decision{Finish: true}
+	}
+	t := s.Targets[at]
+	next := t.Desired
+	for _, w := range []target.Weight{5_000, 50_000, target.Full} {
+		if next == t.Observed && w > next {
+			next = w
+		}
+	}
+	if next > 25_000 {
+		for _, a := range s.Approvals {
+			if a.Value != strategy.Yes {
+				return strategy.Decision{Wait: strategy.Wait{Approval: a.Name}}
+			}
+		}
+	}
+	d.StepID = t.Name + " " + next.String()
+	d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.SetWeight, Weight: next})
+	d.Wait.Ready = true
+	return d
 }
