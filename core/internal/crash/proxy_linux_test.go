@@ -86,11 +86,15 @@ func TestRealProxyIsBack(t *testing.T) {
 			}
 		})
 	}
+	opened := false
 	for i, what := range whole.places {
+		opened = opened || strings.HasPrefix(what, "before put")
 		if what == "after retire" {
 			break // the run needs nothing of the service any more, and its plugin is about to end
 		}
-		work <- Order{At: i + 1, Victim: []Victim{Keeper, Front, Proxy}[i%3]}
+		if opened {
+			work <- Order{At: i + 1, Victim: []Victim{Keeper, Front, Proxy}[i%3]}
+		}
 	}
 	close(work)
 	wg.Wait()

@@ -18,6 +18,7 @@ import (
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/sdk/sdktest/fake"
+	"github.com/runner-pipelines/runner/sdk/strategy"
 	"github.com/runner-pipelines/runner/sdk/target"
 )
 
@@ -253,7 +254,11 @@ func (tr *trial) ended(run newest, exit int) (ended, error) {
 	for _, v := range run.state.Nodes() {
 		n := node{Status: v.Status, Outcome: v.Outcome}
 		if r := v.Rollout; r != nil {
-			n.Phase, n.Step, n.Harm, n.Targets = r.Phase, r.Step, string(r.Harm.Value), r.Targets
+			n.Phase, n.Harm, n.Targets = r.Phase, string(r.Harm.Value), r.Targets
+			if r.Harm.Value != strategy.Fail {
+				// How far a step had come when harm was found is up to the clock.
+				n.Step = r.Step
+			}
 		}
 		out.Nodes[v.ID] = n
 	}
