@@ -115,6 +115,7 @@ func (w *world) add(facts ...Fact) {
 			w.checkIssued(c.Command)
 		}
 	}
+	w.checkWatched()
 	if again := w.s.Decide(); len(again) > 0 {
 		w.t.Fatalf("a second Decide says %v\n%s", again, w.tail())
 	}
@@ -195,6 +196,20 @@ func (w *world) checkIssued(c Command) {
 		}
 		if between > m {
 			w.t.Fatalf("%d targets degraded, %d allowed\n%s", between, m, w.tail())
+		}
+	}
+}
+
+// checkWatched: a candidate that is known to have traffic is looked at, or will be.
+func (w *world) checkWatched() {
+	for i := range w.s.d.Nodes {
+		n := &w.s.d.Nodes[i]
+		r := n.Rollout
+		if n.Status == settled || r == nil || r.Phase != forward || n.def.Rollout.Analysis == nil || r.Parked || w.s.d.Stopping != "" || !w.s.lockHeld(n) {
+			continue
+		}
+		if len(w.s.measured(n)) > 0 && r.Measure.idle() && w.s.d.Timers[nodeTimer("measure", n)] == 0 {
+			w.t.Fatalf("nobody looks at %s, which has traffic\n%s", n.def.ID, w.tail())
 		}
 	}
 }

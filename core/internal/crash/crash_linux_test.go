@@ -29,7 +29,8 @@ func TestSomePlacesAreSurvived(t *testing.T) {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
 			y := newYard(t, sc, program, plugins)
-			tally := y.sweep(t, some(y.orders(), 12))
+			// Those that once went wrong are always among them.
+			tally := y.sweep(t, append(some(y.orders(), 4), y.known()...))
 			if tally.struck == 0 {
 				t.Error("nothing was killed")
 			}
@@ -126,6 +127,29 @@ func (y *yard) inside(n int) []Order {
 		}
 	}
 	return some(all, n)
+}
+
+// known are orders at which runs once ended otherwise: the plugin dies when a lost
+// answer has set a weight, has taken a stage back, looks at the targets; the runner
+// dies when it is about to free a lock.
+func (y *yard) known() []Order {
+	var out []Order
+	for what, o := range map[string]Order{
+		"before set_weight stage.web": {Victim: Plugin, When: fake.Happened},
+		"before run stage.ledger":     {Victim: Plugin, When: fake.Happened},
+		"before observe stage.web":    {Victim: Plugin},
+		"before install stage.web":    {Victim: Plugin},
+		"before replace locks":        {Victim: Runner},
+	} {
+		for i, place := range slices.Backward(y.places) {
+			if place == what {
+				o.At = i + 1
+				out = append(out, o)
+				break
+			}
+		}
+	}
+	return out
 }
 
 func (y *yard) sweep(t *testing.T, orders []Order) *tally {

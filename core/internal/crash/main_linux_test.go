@@ -164,8 +164,8 @@ func (y *yard) orders() []Order {
 			at.Victim = v
 			out = append(out, at)
 		}
-		before, operation, _ := strings.Cut(what, " ")
-		if before != "before" || !effectful[operation] {
+		words := strings.Fields(what)
+		if words[0] != "before" || !effectful[words[1]] {
 			continue
 		}
 		for _, when := range []fake.Moment{fake.Ready, fake.Happened} {

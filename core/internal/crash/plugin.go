@@ -45,8 +45,9 @@ func (p *points) launch(ctx context.Context, cfg host.Config) (host.Plugin, erro
 // PID is the process's number.
 func (p *plugin) PID() int { return p.Plugin.(interface{ PID() int }).PID() }
 
-// passing makes a call between two boundaries.
-func passing[T any](p *plugin, what string, call func() (T, error)) (T, error) {
+// passing makes a call about a node between two boundaries.
+func passing[T any](p *plugin, what, node string, call func() (T, error)) (T, error) {
+	what += " " + node
 	p.points.pass("before "+what, p)
 	out, err := call()
 	p.points.pass("after "+what, p)
@@ -54,65 +55,65 @@ func passing[T any](p *plugin, what string, call func() (T, error)) (T, error) {
 }
 
 func (p *plugin) Validate(ctx context.Context, kind schema.Kind, component string, config value.Value) (diag.List, error) {
-	return passing(p, "validate", func() (diag.List, error) { return p.Plugin.Validate(ctx, kind, component, config) })
+	return passing(p, "validate", "", func() (diag.List, error) { return p.Plugin.Validate(ctx, kind, component, config) })
 }
 
 func (p *plugin) Reconcile(ctx context.Context, c call.Call, kind schema.Kind, component, operation string, config value.Value, handle *call.Handle) (host.Reconciliation, error) {
-	return passing(p, "reconcile", func() (host.Reconciliation, error) {
+	return passing(p, "reconcile", c.Node, func() (host.Reconciliation, error) {
 		return p.Plugin.Reconcile(ctx, c, kind, component, operation, config, handle)
 	})
 }
 
 func (p *plugin) PlanAction(ctx context.Context, c call.Call, component string, config value.Value) (host.ActionPlan, error) {
-	return passing(p, "plan", func() (host.ActionPlan, error) { return p.Plugin.PlanAction(ctx, c, component, config) })
+	return passing(p, "plan", c.Node, func() (host.ActionPlan, error) { return p.Plugin.PlanAction(ctx, c, component, config) })
 }
 
 func (p *plugin) RunAction(ctx context.Context, c call.Call, component string, config value.Value, sealed []byte, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "run", func() (host.Outcome, error) { return p.Plugin.RunAction(ctx, c, component, config, sealed, sink) })
+	return passing(p, "run", c.Node, func() (host.Outcome, error) { return p.Plugin.RunAction(ctx, c, component, config, sealed, sink) })
 }
 
 func (p *plugin) UndoAction(ctx context.Context, c call.Call, component string, config value.Value, undo []byte, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "undo", func() (host.Outcome, error) { return p.Plugin.UndoAction(ctx, c, component, config, undo, sink) })
+	return passing(p, "undo", c.Node, func() (host.Outcome, error) { return p.Plugin.UndoAction(ctx, c, component, config, undo, sink) })
 }
 
 func (p *plugin) Observe(ctx context.Context, c call.Call, component string, config value.Value) (target.Observation, error) {
-	return passing(p, "observe", func() (target.Observation, error) { return p.Plugin.Observe(ctx, c, component, config) })
+	return passing(p, "observe", c.Node, func() (target.Observation, error) { return p.Plugin.Observe(ctx, c, component, config) })
 }
 
 func (p *plugin) PlanTarget(ctx context.Context, c call.Call, component string, config value.Value) (host.TargetPlan, error) {
-	return passing(p, "plan", func() (host.TargetPlan, error) { return p.Plugin.PlanTarget(ctx, c, component, config) })
+	return passing(p, "plan", c.Node, func() (host.TargetPlan, error) { return p.Plugin.PlanTarget(ctx, c, component, config) })
 }
 
 func (p *plugin) Install(ctx context.Context, c call.Call, component string, config value.Value, release target.Release, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "install", func() (host.Outcome, error) { return p.Plugin.Install(ctx, c, component, config, release, sink) })
+	return passing(p, "install", c.Node, func() (host.Outcome, error) { return p.Plugin.Install(ctx, c, component, config, release, sink) })
 }
 
 func (p *plugin) SetWeight(ctx context.Context, c call.Call, component string, config value.Value, release string, weight target.Weight, expect string, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "set_weight", func() (host.Outcome, error) {
+	return passing(p, "set_weight", c.Node, func() (host.Outcome, error) {
 		return p.Plugin.SetWeight(ctx, c, component, config, release, weight, expect, sink)
 	})
 }
 
 func (p *plugin) Scale(ctx context.Context, c call.Call, component string, config value.Value, release string, capacity target.Weight, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "scale", func() (host.Outcome, error) {
+	return passing(p, "scale", c.Node, func() (host.Outcome, error) {
 		return p.Plugin.Scale(ctx, c, component, config, release, capacity, sink)
 	})
 }
 
 func (p *plugin) Settle(ctx context.Context, c call.Call, component string, config value.Value, release string, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "settle", func() (host.Outcome, error) { return p.Plugin.Settle(ctx, c, component, config, release, sink) })
+	return passing(p, "settle", c.Node, func() (host.Outcome, error) { return p.Plugin.Settle(ctx, c, component, config, release, sink) })
 }
 
 func (p *plugin) Retire(ctx context.Context, c call.Call, component string, config value.Value, release string, sink host.Sink) (host.Outcome, error) {
-	return passing(p, "retire", func() (host.Outcome, error) { return p.Plugin.Retire(ctx, c, component, config, release, sink) })
+	return passing(p, "retire", c.Node, func() (host.Outcome, error) { return p.Plugin.Retire(ctx, c, component, config, release, sink) })
 }
 
 func (p *plugin) Next(ctx context.Context, component string, config value.Value, snapshot strategy.Snapshot) (strategy.Decision, error) {
-	return passing(p, "next", func() (strategy.Decision, error) { return p.Plugin.Next(ctx, component, config, snapshot) })
+	return passing(p, "next", "", func() (strategy.Decision, error) { return p.Plugin.Next(ctx, component, config, snapshot) })
 }
 
 func (p *plugin) Measure(ctx context.Context, c call.Call, component string, config value.Value, releases []target.Release, from, to time.Time) (metrics.Measurement, error) {
-	return passing(p, "measure", func() (metrics.Measurement, error) {
+	return passing(p, "measure", c.Node, func() (metrics.Measurement, error) {
 		return p.Plugin.Measure(ctx, c, component, config, releases, from, to)
 	})
 }
