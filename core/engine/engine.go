@@ -200,6 +200,9 @@ func (e *Engine) opening() []message {
 	out := []message{{fact: kernel.RunResumed{
 		Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner,
 	}}}
+	for _, c := range e.State.Unsettled() {
+		e.handles[c.ID] = c
+	}
 	for _, c := range e.State.InFlight() {
 		switch c.Kind {
 		case kernel.TakeLock, kernel.FreeLock, kernel.Cancel:

@@ -31,6 +31,8 @@ type op struct {
 	RetryAfter Time `json:",omitempty"`
 	// Reconcile is the question about a lost command that is under way.
 	Reconcile int64 `json:",omitempty"`
+	// Handle is that of the last command, which has ended.
+	Handle *CommandHandled `json:",omitempty"`
 }
 
 // idle reports whether a new command may be issued without regard to the past.
@@ -199,7 +201,7 @@ func (s *State) end(id int64) (*inflight, *op, error) {
 		return nil, nil, err
 	}
 	if o.Cmd == id {
-		o.Cmd = 0
+		o.Cmd, o.Handle = 0, c.Handle
 	}
 	s.touchCommand(&c.Command)
 	return c, o, nil
@@ -220,7 +222,7 @@ func (s *State) commandSucceeded(f CommandSucceeded) error {
 	if err != nil {
 		return err
 	}
-	o.Attempt, o.Losses, o.Failure, o.Lost = 0, 0, nil, false
+	o.Attempt, o.Losses, o.Failure, o.Lost, o.Handle = 0, 0, nil, false, nil
 	n := s.node(c.Node)
 	switch c.Kind {
 	case RunAction:
