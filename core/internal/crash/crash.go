@@ -46,7 +46,10 @@ const (
 type Order struct {
 	// Dir takes the files that tell what happened.
 	Dir string
-	// At is the number of the boundary, from 1.
+	// Place is the boundary, as it stands in the trace, and At which of those that
+	// are called so, from 1. Names hold where numbers of all boundaries would not:
+	// calls at the same time pass in any order.
+	Place  string
 	At     int
 	Victim Victim
 	// When is set for a place inside the operation that is called at the boundary.
@@ -96,8 +99,9 @@ type points struct {
 	order Order
 	trace *os.File
 
-	mu      sync.Mutex
-	n       int
+	mu sync.Mutex
+	// n counts the boundaries, here those that the order names.
+	n, here int
 	plugins []*plugin
 }
 
@@ -107,7 +111,10 @@ func (p *points) pass(what string, serving *plugin) {
 	defer p.mu.Unlock()
 	p.n++
 	fmt.Fprintln(p.trace, what)
-	if p.n != p.order.At {
+	if what != p.order.Place {
+		return
+	}
+	if p.here++; p.here != p.order.At {
 		return
 	}
 	if p.order.When != "" {

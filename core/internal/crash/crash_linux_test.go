@@ -45,16 +45,12 @@ func TestQuestionsSurviveAnotherCrash(t *testing.T) {
 	t.Parallel()
 	program, plugins := programs(t, "")
 	y := newYard(t, scenarios("")[2], program, plugins)
-	back := Order{Victim: Runner, When: fake.Happened}
-	for i, place := range y.places {
-		if place == "before run stage.ledger" {
-			back.At = i + 1
-		}
-	}
+	back := Order{Place: "before run stage.ledger", At: 2, Victim: Runner, When: fake.Happened}
 	var orders []Order
-	for i, place := range y.resumes(t, back) {
-		if strings.HasSuffix(place, "reconcile stage.ledger") {
-			orders = append(orders, Order{At: i + 1, Victim: Runner})
+	for _, o := range orderAt(y.resumes(t, back)) {
+		if strings.HasSuffix(o.Place, "reconcile stage.ledger") {
+			o.Victim = Runner
+			orders = append(orders, o)
 		}
 	}
 	if len(orders) != 2 {
@@ -101,10 +97,9 @@ func TestRealResumeIsSurvived(t *testing.T) {
 		t.Run(sc.name, func(t *testing.T) {
 			y := newYard(t, sc, program, plugins)
 			for _, first := range y.inside(3) {
-				places := y.resumes(t, first)
-				var second []Order
-				for i := range places {
-					second = append(second, Order{At: i + 1, Victim: Runner})
+				second := orderAt(y.resumes(t, first))
+				for i := range second {
+					second[i].Victim = Runner
 				}
 				all.add(y.sweepAfter(t, first, second))
 			}
@@ -158,20 +153,19 @@ func (y *yard) inside(n int) []Order {
 // answer has set a weight, has taken a stage back, looks at the targets; the runner
 // dies when it is about to free a lock.
 func (y *yard) known() []Order {
-	var out []Order
-	for what, o := range map[string]Order{
+	wanted := map[string]Order{
 		"before set_weight stage.web": {Victim: Plugin, When: fake.Happened},
 		"before run stage.ledger":     {Victim: Plugin, When: fake.Happened},
 		"before observe stage.web":    {Victim: Plugin},
 		"before install stage.web":    {Victim: Plugin},
 		"before replace locks":        {Victim: Runner},
-	} {
-		for i, place := range slices.Backward(y.places) {
-			if place == what {
-				o.At = i + 1
-				out = append(out, o)
-				break
-			}
+	}
+	var out []Order
+	for _, at := range slices.Backward(orderAt(y.places)) {
+		if o, ok := wanted[at.Place]; ok {
+			delete(wanted, at.Place)
+			o.Place, o.At = at.Place, at.At
+			out = append(out, o)
 		}
 	}
 	return out
@@ -241,7 +235,7 @@ func (y *yard) try(t *testing.T, first, order Order, sum *tally) {
 // carryOut does what the orders say and what people would do then.
 func (tr *trial) carryOut(ctx context.Context, first, order Order) (ended, error) {
 	var exit int
-	if first.At == 0 {
+	if first.Place == "" {
 		exit = tr.run(ctx, order, tr.y.apply()...)
 	} else {
 		tr.run(ctx, first, tr.y.apply()...)
@@ -260,20 +254,16 @@ func (tr *trial) carryOut(ctx context.Context, first, order Order) (ended, error
 // resumes are the places that the process passes which resumes after the order.
 func (y *yard) resumes(t *testing.T, first Order) []string {
 	t.Helper()
-	// With calls at the same time a number may be another place's in one run of many.
-	for range 5 {
-		tr, err := y.newTrial(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		tr.run(t.Context(), first, y.apply()...)
-		if tr.struck {
-			tr.run(t.Context(), Order{}, "resume")
-			return slices.Clone(tr.passed)
-		}
+	tr, err := y.newTrial(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("%v is never carried out", first)
-	return nil
+	tr.run(t.Context(), first, y.apply()...)
+	if !tr.struck {
+		t.Fatalf("%v was not carried out\n%s", first, tr.said.String())
+	}
+	tr.run(t.Context(), Order{}, "resume")
+	return slices.Clone(tr.passed)
 }
 
 // doubledEffects counts those that happened more often than they should.

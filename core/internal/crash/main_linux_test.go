@@ -155,25 +155,35 @@ func copyDir(to, from string) error {
 func (y *yard) orders() []Order {
 	var out []Order
 	opened := slices.IndexFunc(y.places, func(what string) bool { return strings.HasPrefix(what, "before put") })
-	for i, what := range y.places {
+	for i, at := range orderAt(y.places) {
 		if i < opened && i%5 != 0 {
 			continue
 		}
-		at := Order{At: i + 1}
 		for _, v := range []Victim{Runner, Plugin} {
 			at.Victim = v
 			out = append(out, at)
 		}
-		words := strings.Fields(what)
+		words := strings.Fields(at.Place)
 		if words[0] != "before" || !effectful[words[1]] {
 			continue
 		}
 		for _, when := range []fake.Moment{fake.Ready, fake.Happened} {
 			for _, v := range []Victim{Runner, Plugin} {
-				out = append(out, Order{At: i + 1, Victim: v, When: when})
+				out = append(out, Order{Place: at.Place, At: at.At, Victim: v, When: when})
 			}
 		}
-		out = append(out, Order{At: i + 1, Victim: Runner, When: fake.Happened, Linger: y.lingering})
+		out = append(out, Order{Place: at.Place, At: at.At, Victim: Runner, When: fake.Happened, Linger: y.lingering})
+	}
+	return out
+}
+
+// orderAt are orders for all places of a run, in its order.
+func orderAt(places []string) []Order {
+	seen := map[string]int{}
+	var out []Order
+	for _, what := range places {
+		seen[what]++
+		out = append(out, Order{Place: what, At: seen[what]})
 	}
 	return out
 }
@@ -182,7 +192,7 @@ func (y *yard) orders() []Order {
 var effectful = map[string]bool{"run": true, "undo": true, "install": true, "set_weight": true, "settle": true, "retire": true}
 
 func (o Order) String() string {
-	where := fmt.Sprintf("%s killed at %d", o.Victim, o.At)
+	where := fmt.Sprintf("%s killed %s (%d)", o.Victim, o.Place, o.At)
 	if o.When != "" {
 		where += ", inside: " + string(o.When)
 	}

@@ -87,13 +87,14 @@ func TestRealProxyIsBack(t *testing.T) {
 		})
 	}
 	opened := false
-	for i, what := range whole.places {
-		opened = opened || strings.HasPrefix(what, "before put")
-		if strings.HasPrefix(what, "after retire") {
+	for i, o := range orderAt(whole.places) {
+		opened = opened || strings.HasPrefix(o.Place, "before put")
+		if strings.HasPrefix(o.Place, "after retire") {
 			break // the run needs nothing of the service any more, and its plugin is about to end
 		}
 		if opened {
-			work <- Order{At: i + 1, Victim: []Victim{Keeper, Front, Proxy}[i%3]}
+			o.Victim = []Victim{Keeper, Front, Proxy}[i%3]
+			work <- o
 		}
 	}
 	close(work)

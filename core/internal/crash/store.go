@@ -5,6 +5,7 @@ package crash
 import (
 	"context"
 	"path"
+	"strings"
 
 	"github.com/runner-pipelines/runner/core/store"
 )
@@ -19,11 +20,20 @@ func (p *points) store(s store.Store) store.Store { return &stopping{s, p} }
 
 // around passes the boundaries before and after a write.
 func around[T any](s *stopping, what, key string, write func() (T, error)) (T, error) {
-	what += " " + path.Dir(key)
+	what += " " + place(key)
 	s.points.pass("before "+what, nil)
 	out, err := write()
 	s.points.pass("after "+what, nil)
 	return out, err
+}
+
+// place is where a key lies, without what differs between any two runs.
+func place(key string) string {
+	parts := strings.Split(path.Dir(key), "/")
+	if len(parts) > 1 && parts[0] == "runs" {
+		parts[1] = "RUN"
+	}
+	return strings.Join(parts, "/")
 }
 
 func (s *stopping) PutAbsent(ctx context.Context, key string, value []byte) (string, error) {
