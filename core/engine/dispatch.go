@@ -79,7 +79,7 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	go func() {
 		fact := e.carryOut(callCtx, j)
 		cancel(nil)
-		e.results <- message{fact: fact, ends: true}
+		e.results <- message{fact: fact, ends: j.ID}
 	}()
 }
 

@@ -28,8 +28,10 @@ func Send(ctx context.Context, s store.Store, run string, at time.Time, p Post) 
 }
 
 type inboxFact struct {
-	id      string
-	fact    kernel.Fact
+	id   string
+	fact kernel.Fact
+	// at is when it was posted, as the poster's clock says.
+	at      time.Time
 	durable chan error
 }
 
@@ -37,7 +39,7 @@ type inboxFact struct {
 // are in the journal. One that comes again after a crash changes nothing: a person
 // counts once, and a run is taken back once.
 func (e *Engine) watchInbox(ctx context.Context) {
-	tick := time.NewTicker(inboxPoll)
+	tick := time.NewTicker(e.poll)
 	defer tick.Stop()
 	for {
 		select {
@@ -84,7 +86,7 @@ func (e *Engine) readInbox(ctx context.Context) ([]inboxFact, error) {
 		if err != nil {
 			fact = kernel.Noted{By: "runner", Text: fmt.Sprintf("a message in the inbox was not understood: %s", err)}
 		}
-		out = append(out, inboxFact{id: m.ID, fact: fact})
+		out = append(out, inboxFact{id: m.ID, fact: fact, at: m.At})
 	}
 	return out, nil
 }
