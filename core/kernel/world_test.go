@@ -550,16 +550,19 @@ func (w *world) reconcile(c Command, n *nodeState) {
 	w.add(f)
 }
 
-// testCanary is a canary without memory, as a plugin would have it.
-func testCanary(s strategy.Snapshot) strategy.Decision {
-	var d strategy.Decision
-	installed, verified := true, true
+// preparing asks for all candidates, and waits until they are there and verified.
+func preparing(s strategy.Snapshot) (d strategy.Decision, waits bool) {
 	for _, t := range s.Targets {
-		installed, verified = installed && t.Installed, verified && t.Verified
+		d.Wait.Ready = d.Wait.Ready || !t.Installed || !t.Verified
 		d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.Install})
 	}
-	if !installed || !verified {
-		d.Wait.Ready = true
+	return d, d.Wait.Ready
+}
+
+// testCanary is a canary without memory, as a plugin would have it.
+func testCanary(s strategy.Snapshot) strategy.Decision {
+	d, waits := preparing(s)
+	if waits {
 		return d
 	}
 	steps := []target.Weight{5_000, 25_000, 50_000, target.Full}
@@ -610,14 +613,8 @@ const oneByOne = "one by one"
 // testOneByOne finishes what stands between first, and gives a target that has lost
 // its candidate its traffic again whenever that may be.
 func testOneByOne(s strategy.Snapshot) strategy.Decision {
-	var d strategy.Decision
-	installed, verified := true, true
-	for _, t := range s.Targets {
-		installed, verified = installed && t.Installed, verified && t.Verified
-		d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.Install})
-	}
-	if !installed || !verified {
-		d.Wait.Ready = true
+	d, waits := preparing(s)
+	if waits {
 		return d
 	}
 	at := -1
