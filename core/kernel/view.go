@@ -61,6 +61,29 @@ func (s *State) Idle() Idle {
 	return Busy
 }
 
+// Exposed lists the nodes whose rollouts are on their way forward while
+// candidates have some of the traffic.
+func (s *State) Exposed() []string {
+	var out []string
+	for i := range s.d.Nodes {
+		if n := &s.d.Nodes[i]; n.standsBetween() && n.Rollout.Phase == forward {
+			out = append(out, n.def.ID)
+		}
+	}
+	return out
+}
+
+// GoingBack reports whether traffic is being given back, or an action undone.
+func (s *State) GoingBack() bool {
+	for i := range s.d.Nodes {
+		n := &s.d.Nodes[i]
+		if n.Status == undoing || n.beingUndone() || n.Status != settled && n.Rollout != nil && n.Rollout.Phase == back {
+			return true
+		}
+	}
+	return false
+}
+
 // wakes reports whether a timer will make something go on; the end of a gate's
 // time only takes it away.
 func (s *State) wakes() bool {
@@ -87,12 +110,12 @@ func (s *State) Initiator() string { return s.d.Initiator }
 // Outcome of the run; empty while it is open.
 func (s *State) Outcome() Outcome { return s.d.Outcome }
 
-// Fences are the fencing tokens of the locks that the run took last, by environment.
-func (s *State) Fences() map[string]int64 {
-	out := map[string]int64{}
-	for name, env := range s.d.Envs {
-		if env.Fence != 0 {
-			out[name] = env.Fence
+// Holds lists the environments whose locks the run has taken and not freed.
+func (s *State) Holds() []string {
+	var out []string
+	for _, name := range sortedKeys(s.d.Envs) {
+		if s.d.Envs[name].Held {
+			out = append(out, name)
 		}
 	}
 	return out
@@ -202,6 +225,18 @@ type TargetView struct {
 	Address   string        `json:"address,omitempty"`
 	Installed bool          `json:"installed,omitempty"`
 	Settled   bool          `json:"settled,omitempty"`
+}
+
+// KeepsLock lists the nodes of an environment whose rollouts stand between two
+// releases: no other run may have the environment before they are finished.
+func (s *State) KeepsLock(env string) []string {
+	var out []string
+	for i := range s.d.Nodes {
+		if n := &s.d.Nodes[i]; n.def.Environment == env && n.standsBetween() {
+			out = append(out, n.def.ID)
+		}
+	}
+	return out
 }
 
 // Nodes tells what is known of every node, in the plan's order.
