@@ -45,10 +45,14 @@ func Commands(env *command.Env) []*command.Command {
 	}
 }
 
-// Main runs the program with the process's own arguments and returns its exit code.
-func Main(version string) int {
+// Main runs the program with the process's own arguments and returns its exit
+// code. A test may change what the program touches of the process around it.
+func Main(version string, change ...func(*command.Env)) int {
 	host.ForbidCoreDumps()
 	env := ofProcess(version)
+	for _, c := range change {
+		c(env)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var ended atomic.Bool

@@ -215,6 +215,7 @@ func (e *Engine) run(ctx context.Context) (kernel.Idle, error) {
 	defer cancel(errNow)
 	defer e.abandon()
 	defer e.keepLocks(work)()
+	e.adoptLocks(work)
 
 	// What was posted while nobody drove the run is heard before it goes on.
 	posted, err := e.readInbox(work)
@@ -272,6 +273,9 @@ func (e *Engine) opening() []message {
 	out := []message{{fact: kernel.RunResumed{
 		Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
 	}}}
+	for _, c := range e.State.Unsettled() {
+		e.handles[c.ID] = c
+	}
 	for _, c := range e.State.InFlight() {
 		switch c.Kind {
 		case kernel.TakeLock, kernel.FreeLock, kernel.Cancel:

@@ -420,7 +420,9 @@ func (s *State) resume(f RunResumed) {
 	s.d.Stopping = ""
 	s.d.Parallelism = max(1, f.Parallelism)
 	for name, env := range s.d.Envs {
-		env.Held, env.Failed, env.Op = false, "", op{}
+		// Who goes on takes the lock again; one that only waits to be freed is freed.
+		env.Held = env.Held && s.envDone(name, env)
+		env.Failed, env.Op = "", op{}
 		s.dirtyEnv[name] = true
 	}
 	for id, c := range s.d.Commands {

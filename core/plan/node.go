@@ -197,7 +197,8 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		if more.HasErrors() {
 			continue
 		}
-		found, more := ObserveTarget(ctx, plugin, m.call(n, s.Name, "observe"), s, bound, Identity{Salt: m.opts.Lineage, Artifacts: m.opts.Artifacts})
+		found, more, err := ObserveTarget(ctx, plugin, m.call(n, s.Name, "observe"), s, bound, Identity{Salt: m.opts.Lineage, Artifacts: m.opts.Artifacts})
+		more = append(more, Problem(err, bound, s.Use.Range)...)
 		diags = append(diags, more...)
 		if more.HasErrors() {
 			continue

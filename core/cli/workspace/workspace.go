@@ -200,7 +200,11 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 		_ = s.Close()
 		return err
 	}
-	w.Store, w.Key, w.Runs = s, key, runs.New(s)
+	w.Store, w.Key = s, key
+	if wrap := w.Env.WrapStore; wrap != nil {
+		w.Store = wrap(s)
+	}
+	w.Runs = runs.New(w.Store)
 	return nil
 }
 
@@ -220,7 +224,7 @@ func (w *Workspace) Artifacts() *artifact.Store { return artifact.Open(w.Artifac
 func (w *Workspace) Pool(pluginDir string, locked *lockfile.File, alive *lock.Alive) *pluginhost.Pool {
 	return pluginhost.NewPool(pluginhost.PoolConfig{
 		Requirements: Requirements(w.Pipeline), Lock: locked, Places: w.Places(pluginDir), SchemaDir: w.SchemaDir(),
-		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(), Call: call.Call{Pipeline: w.Pipeline.Name, Attempt: 1},
+		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(), Launch: w.Env.Launch, Call: call.Call{Pipeline: w.Pipeline.Name, Attempt: 1},
 	})
 }
 
