@@ -245,6 +245,10 @@ func exitCode(env *Env, err error) int {
 		return Failed
 	}
 	fmt.Fprintf(env.Stderr, "Error: %s\n", sentence(err.Error()))
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		fmt.Fprintf(env.Stderr, "\n%s\n", advised.Advice())
+	}
 	return Failed
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/journal"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
@@ -122,7 +123,11 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 	if err != nil {
 		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
 	}
+	if err := samePlan(rec, p); err != nil {
+		return nil, err
+	}
 	h := &History{Plan: p, State: kernel.New(&p.Graph)}
+	ends := newEnds(w.HeadDir(), rec)
 	if !whole {
 		snap, _, err := journal.Latest(ctx, w.Store, rec.ID)
 		if err != nil {
@@ -134,17 +139,17 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 			}
 		}
 	}
+	ends.begin(h.Head)
 	for seg, err := range journal.Read(ctx, w.Store, rec.ID, h.Head) {
 		if err != nil {
 			return nil, err
 		}
+		ends.pass(seg.Head)
 		for i, raw := range seg.Records {
-			var ev kernel.Event
-			if err := json.Unmarshal(raw, &ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
-			}
-			if err := h.State.Evolve(ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
+			ends.wrote(raw)
+			ev, err := fold(h.State, raw)
+			if err != nil {
+				return nil, ends.explain(seg.Number, i+1, err)
 			}
 			if whole {
 				h.Events = append(h.Events, ev)
@@ -152,7 +157,7 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 		}
 		h.Head = seg.Head
 	}
-	return h, nil
+	return h, ends.check()
 }
 
 type driver struct {
@@ -177,6 +182,13 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	if err != nil {
 		return err
 	}
+	seen := witness.New(d.w.HeadDir(), d.rec.ID)
+	defer func() { _ = seen.Close() }()
+	j.Watch(func(h journal.Head) {
+		if err := seen.Saw(h); err != nil {
+			d.w.Slog().Warn("a shortened journal would not be noticed", "error", err)
+		}
+	})
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
@@ -235,7 +247,10 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
 		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return witness.Forget(d.w.HeadDir(), d.rec.ID)
 }
 
 // leave shows where the run stands and chooses the exit code.

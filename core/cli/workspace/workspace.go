@@ -141,6 +141,9 @@ func Requirements(p *config.Pipeline) []pluginhost.Requirement {
 // SchemaDir is where descriptions of plugins are kept.
 func (w *Workspace) SchemaDir() string { return filepath.Join(w.Data, "schemas") }
 
+// HeadDir is where this machine remembers how far journals had come.
+func (w *Workspace) HeadDir() string { return filepath.Join(w.Data, "heads") }
+
 // ArtifactDir is where artifacts are kept.
 func (w *Workspace) ArtifactDir() string { return filepath.Join(w.Data, "artifacts") }
 

@@ -14,12 +14,13 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/journal"
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 
@@ -114,7 +115,7 @@ func decodeChunk(run, command string, it store.Item) (raw []byte, hash string, e
 		return nil, "", damaged("is not in the form of a log chunk: " + err.Error())
 	}
 	if head.Format > format {
-		return nil, "", fmt.Errorf("log of run %s: %w: %s has format %d, this runner knows up to %d", run, journal.ErrNewer, it.Key, head.Format, format)
+		return nil, "", fmt.Errorf("log of run %s: %s was %w: it has format %d, this runner knows up to %d", run, it.Key, journal.ErrNewer, head.Format, format)
 	}
 	if it.Key != key(head.Run, head.Command, head.Chunk) {
 		return nil, "", damaged(fmt.Sprintf("is chunk %d of command %s of run %s", head.Chunk, head.Command, head.Run))
@@ -126,12 +127,24 @@ func decodeChunk(run, command string, it store.Item) (raw []byte, hash string, e
 	return raw, hash, nil
 }
 
-// Read yields the lines of a command in the order of writing. A damaged chunk is
-// a *journal.DamageError; the chunks after it follow.
+// Read yields the lines of a command in the order of writing. A chunk that is
+// damaged or missing is a *journal.DamageError; the chunks after it follow. Whether the
+// last ones are there, only Verify can tell.
 func Read(ctx context.Context, s store.Store, run, command string) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
+		next := 0
 		for it, err := range store.Scan(ctx, s, prefix(run, command), "") {
 			var raw []byte
+			if err == nil && it.Key != key(run, command, next) {
+				missing := &journal.DamageError{Run: run, Key: key(run, command, next), What: "is missing; the next one found is " + it.Key}
+				if !yield(Line{}, missing) {
+					return
+				}
+				if n, err := strconv.Atoi(strings.TrimPrefix(it.Key, prefix(run, command))); err == nil {
+					next = n
+				}
+			}
+			next++
 			if err == nil {
 				raw, _, err = decodeChunk(run, command, it)
 			}
