@@ -92,7 +92,7 @@ func Decode(b []byte) (*Plan, error) {
 	p := &Plan{}
 	err = strict.Unmarshal(content, p)
 	if errors.As(err, new(*strict.FieldError)) {
-		return nil, fmt.Errorf("%w that this runner can read: it was made by runner %s, and %w", ErrNotPlan, maker(content), err)
+		return nil, fmt.Errorf("%w that this runner can read: it was made by runner %s, and %w", ErrNotPlan, writerOf(content), err)
 	}
 	if err != nil {
 		return nil, &DamageError{What: err.Error()}
@@ -107,8 +107,8 @@ func Decode(b []byte) (*Plan, error) {
 	return p, nil
 }
 
-// maker is the version of the runner that made a plan which is not read further.
-func maker(content []byte) string {
+// writerOf is the version of the runner that made a plan which is not read further.
+func writerOf(content []byte) string {
 	var p struct{ Runner string }
 	if json.Unmarshal(content, &p) != nil || p.Runner == "" {
 		return "of another version"
