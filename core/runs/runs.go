@@ -121,7 +121,7 @@ type claimed struct {
 func (x *Index) claim(ctx context.Context, rec Record) error {
 	fail := func(err error) error { return fmt.Errorf("claim plan %s: %w", rec.PlanDigest, err) }
 	k := claimKey(rec.PlanDigest)
-	mine, err := frame.Marshal(claimed{Run: rec.ID, At: rec.Opened, Plan: rec.PlanDigest})
+	mine, err := encodeClaim(rec)
 	if err != nil {
 		return fail(err)
 	}
@@ -169,6 +169,10 @@ func (x *Index) claim(ctx context.Context, rec Record) error {
 		return fail(err)
 	}
 	return nil
+}
+
+func encodeClaim(rec Record) ([]byte, error) {
+	return frame.Marshal(claimed{Run: rec.ID, At: rec.Opened, Plan: rec.PlanDigest})
 }
 
 func openClaim(it store.Item) (claimed, error) {
