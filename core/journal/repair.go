@@ -2,11 +2,15 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 
@@ -64,4 +68,37 @@ func removeAll(ctx context.Context, s store.Store, run, prefix, after string) er
 		}
 	}
 	return nil
+}
+
+// Beyond yields what can be read of the segments behind number after, each by itself,
+// whatever stands before it: for people, to learn what a damaged journal still tells.
+func Beyond(ctx context.Context, s store.Store, run string, after int) iter.Seq2[Segment, error] {
+	return func(yield func(Segment, error) bool) {
+		for it, err := range store.Scan(ctx, s, prefix(run), key(run, after)) {
+			var seg Segment
+			if err == nil {
+				seg, err = standalone(run, it)
+			}
+			if !yield(seg, err) {
+				return
+			}
+		}
+	}
+}
+
+// standalone reads a segment without the one before it.
+func standalone(run string, it store.Item) (Segment, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(it.Key, prefix(run)))
+	if err != nil || n < 1 {
+		return Segment{}, &DamageError{Run: run, Key: it.Key, What: "is not the name of a segment"}
+	}
+	content, _, err := frame.Open(it.Value)
+	if err != nil {
+		return Segment{}, &DamageError{Run: run, Segment: n, Key: it.Key, What: err.Error()}
+	}
+	var b body
+	if err := json.Unmarshal(content, &b); err != nil || b.Run != run {
+		return Segment{}, &DamageError{Run: run, Segment: n, Key: it.Key, What: "is not in the form of a segment of this run"}
+	}
+	return decode(run, Head{Number: n - 1, Hash: b.Previous}, it.Key, it.Value)
 }

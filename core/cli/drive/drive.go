@@ -127,7 +127,7 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 		return nil, err
 	}
 	h := &History{Plan: p, State: kernel.New(&p.Graph)}
-	ends := newEnds(w.HeadDir(), rec)
+	ends := NewEnds(w.HeadDir(), rec)
 	if !whole {
 		snap, _, err := journal.Latest(ctx, w.Store, rec.ID)
 		if err != nil {
@@ -139,17 +139,17 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 			}
 		}
 	}
-	ends.begin(h.Head)
+	ends.Begin(h.Head)
 	for seg, err := range journal.Read(ctx, w.Store, rec.ID, h.Head) {
 		if err != nil {
 			return nil, err
 		}
-		ends.pass(seg.Head)
+		ends.Pass(seg.Head)
 		for i, raw := range seg.Records {
-			ends.wrote(raw)
-			ev, err := fold(h.State, raw)
+			ends.Wrote(raw)
+			ev, err := Fold(h.State, raw)
 			if err != nil {
-				return nil, ends.explain(seg.Number, i+1, err)
+				return nil, ends.Explain(seg.Number, i+1, err)
 			}
 			if whole {
 				h.Events = append(h.Events, ev)
@@ -157,7 +157,7 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 		}
 		h.Head = seg.Head
 	}
-	return h, ends.check()
+	return h, ends.Check()
 }
 
 type driver struct {

@@ -46,8 +46,8 @@ func samePlan(rec runs.Record, p *plan.Plan) error {
 	return &journal.DamageError{Run: rec.ID, Key: "its plan", What: fmt.Sprintf("is %s, and the run was opened with %s", p.Digest(), rec.PlanDigest)}
 }
 
-// fold reads a record and folds it.
-func fold(s *kernel.State, raw json.RawMessage) (kernel.Event, error) {
+// Fold reads a record and folds it.
+func Fold(s *kernel.State, raw json.RawMessage) (kernel.Event, error) {
 	var ev kernel.Event
 	if err := json.Unmarshal(raw, &ev); err != nil {
 		return ev, err
@@ -55,9 +55,9 @@ func fold(s *kernel.State, raw json.RawMessage) (kernel.Event, error) {
 	return ev, s.Evolve(ev)
 }
 
-// ends compares the end of a journal with those who saw it: the record of a run that
-// is closed, and this machine.
-type ends struct {
+// Ends compares the end of a journal with those who saw it: the record of a run that
+// is closed, and this machine. Tell it of every segment that was read, then Check.
+type Ends struct {
 	rec    runs.Record
 	writer string
 	seen   journal.Head // the zero Head when nothing is known
@@ -66,8 +66,9 @@ type ends struct {
 	last journal.Head
 }
 
-func newEnds(dir string, rec runs.Record) *ends {
-	e := &ends{rec: rec, writer: rec.Versions["runner"]}
+// NewEnds looks into dir for what this machine saw.
+func NewEnds(dir string, rec runs.Record) *Ends {
+	e := &Ends{rec: rec, writer: rec.Versions["runner"]}
 	if !rec.Closed.IsZero() {
 		e.seen = rec.Journal
 	} else if seen, err := witness.Read(dir, rec.ID); err == nil {
@@ -77,18 +78,20 @@ func newEnds(dir string, rec runs.Record) *ends {
 	return e
 }
 
-// begin is where reading begins: a snapshot behind what was seen vouches for it.
-func (e *ends) begin(h journal.Head) {
+// Begin is where reading begins: a snapshot behind what was seen vouches for it.
+func (e *Ends) Begin(h journal.Head) {
 	e.last = h
 	e.same = h == e.seen || h.Number > e.seen.Number
 }
 
-func (e *ends) pass(h journal.Head) {
+// Pass is the next segment.
+func (e *Ends) Pass(h journal.Head) {
 	e.last = h
 	e.same = e.same || h == e.seen
 }
 
-func (e *ends) check() error {
+// Check says what is wrong once all segments were passed: a *journal.DamageError.
+func (e *Ends) Check() error {
 	damaged := func(n int, format string, args ...any) error {
 		return &journal.DamageError{Run: e.rec.ID, Segment: n, What: fmt.Sprintf(format, args...)}
 	}
@@ -103,17 +106,17 @@ func (e *ends) check() error {
 	return nil
 }
 
-// explain says which record is at fault, and notes who wrote it.
-func (e *ends) explain(segment, record int, err error) error {
+// Explain says which record is at fault, and notes who wrote it.
+func (e *Ends) Explain(segment, record int, err error) error {
 	if newer, ok := errors.AsType[*kernel.NewerError](err); ok {
 		return &NewerError{Run: e.rec.ID, Segment: segment, Record: record, Writer: e.writer, Err: newer}
 	}
 	return &journal.DamageError{Run: e.rec.ID, Segment: segment, What: fmt.Sprintf("has the record %d that cannot follow what came before: %s", record, err)}
 }
 
-// wrote notes the version that a run was opened or resumed with, also where the rest
+// Wrote notes the version that a run was opened or resumed with, also where the rest
 // of the fact is not understood.
-func (e *ends) wrote(raw json.RawMessage) {
+func (e *Ends) Wrote(raw json.RawMessage) {
 	if !strings.HasPrefix(string(raw), `{"t":"run.`) {
 		return
 	}
