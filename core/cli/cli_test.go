@@ -54,7 +54,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 
 // scripts are the subjects, so that a lost file fails and does not vanish.
 var scripts = []string{
-	"abort", "apply", "artifacts", "cancel", "doubt", "failures", "fmt", "gates", "init", "interrupt",
+	"abort", "apply", "artifacts", "cancel", "doctor", "doctor_files", "doubt", "failures", "fmt", "gates", "init", "interrupt",
 	"locks", "order", "plan", "plan_file", "records", "reject", "rollout", "rollout_approval",
 	"sensitive", "stages", "undo", "validate", "variables", "waves",
 }
@@ -75,6 +75,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", UpdateScripts: *update, Setup: setup, RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "nowhere": nowhere, "edit": edit, "flip": flip, "gone": gone, "lines": lines, "waiting": waiting,
+			"record": record,
 		},
 	})
 }
@@ -99,7 +100,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	return os.CopyFS(env.WorkDir, os.DirFS(ready))
+	return errors.Join(os.CopyFS(env.WorkDir, os.DirFS(ready)), os.Chmod(filepath.Join(env.WorkDir, ".runner"), 0o700))
 }
 
 func environment(plugins string) map[string]string {

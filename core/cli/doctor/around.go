@@ -33,9 +33,10 @@ func (x *exam) around(diags hcl.Diagnostics) {
 		x.found(f)
 	}
 	x.folder()
-	x.schemas()
+	sound := x.schemas()
 	if x.w.Lock != nil && x.opts.Run == "" {
 		x.programs()
+		x.missing(sound)
 	}
 }
 
@@ -47,7 +48,12 @@ func (x *exam) programs() {
 			x.found(Finding{Severity: severe, Record: "plugin " + p.Source, Problem: "cannot be started", Saved: strings.TrimRight(err.Error(), ".\n")})
 		}
 	}
-	if x.w.Catalog == nil {
+}
+
+// missing finds schemas that the lock file names and that are not there. Those that
+// are damaged were told.
+func (x *exam) missing(sound bool) {
+	if x.w.Catalog == nil || !sound {
 		return
 	}
 	if _, err := x.w.Catalog.Entries(); err != nil {
@@ -55,7 +61,8 @@ func (x *exam) programs() {
 	}
 }
 
-func (x *exam) schemas() {
+// schemas reports whether all that are kept are sound.
+func (x *exam) schemas() bool {
 	damaged, err := catalog.Damaged(x.w.SchemaDir())
 	if err != nil {
 		x.found(Finding{Severity: severe, Record: x.w.SchemaDir(), Problem: "cannot be read: " + err.Error()})
@@ -69,6 +76,7 @@ func (x *exam) schemas() {
 			},
 		})
 	}
+	return damaged == nil
 }
 
 // folder looks at modes, and whether there is room and leave to write.

@@ -177,7 +177,7 @@ func (x *exam) lostRecord(ctx context.Context, err error) error {
 	if x.opts.Run != "" {
 		p := &patient{x: x, rec: rec}
 		f.cure = p.carefully(func(ctx context.Context) (string, error) {
-			if name := x.anyAlive(ctx); name != "" {
+			if name := x.anyAlive(ctx, aliveName(rec)); name != "" {
 				return "", fmt.Errorf("%w (%s)", errUnderWay, name)
 			}
 			return "it was made anew", x.w.Runs.Restore(ctx, rec)
@@ -232,15 +232,16 @@ func (x *exam) rebuilt(ctx context.Context, id string) (runs.Record, error) {
 	return rec, nil
 }
 
-// anyAlive names a run that is carried out on this machine, whichever it is: a run
-// without a record does not say under which name.
-func (x *exam) anyAlive(ctx context.Context) string {
+// anyAlive names a run that is carried out on this machine, whichever it is, but for
+// our own name: a run without a record does not say under which one.
+func (x *exam) anyAlive(ctx context.Context, own string) string {
 	entries, err := os.ReadDir(filepath.Join(x.w.Data, "alive"))
 	if err != nil {
 		return ""
 	}
 	i := slices.IndexFunc(entries, func(e os.DirEntry) bool {
-		return x.driven(ctx, runs.Record{Alive: strings.TrimSuffix(e.Name(), ".lock")})
+		name := strings.TrimSuffix(e.Name(), ".lock")
+		return name != own && x.driven(ctx, runs.Record{Alive: name})
 	})
 	if i < 0 {
 		return ""

@@ -1,17 +1,12 @@
 package sqlite
 
-import (
-	"context"
-)
-
-// maxProblems bounds what Check lists.
-const maxProblems = 20
+import "context"
 
 // Check has SQLite read the whole file and compare its parts: pages, order of keys,
-// index and table. It returns what is wrong, in SQLite's words. What it cannot see
+// index and table. It returns what is wrong, in SQLite's words, at most twenty things. What it cannot see
 // is a changed byte inside a value; the records themselves have hashes.
 func (s *Store) Check(ctx context.Context) ([]string, error) {
-	rows, err := s.readers.QueryContext(ctx, "SELECT integrity_check FROM pragma_integrity_check(?)", maxProblems)
+	rows, err := s.readers.QueryContext(ctx, "PRAGMA integrity_check(20)")
 	if err != nil {
 		return nil, explain(s.path, err)
 	}
