@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/sdk"
 	"github.com/runner-pipelines/runner/sdk/sdktest/fake"
 )
 
@@ -33,6 +34,10 @@ const pluginName = "runner-plugin-fake"
 func TestMain(m *testing.M) {
 	// Not the name that it was called by: a plugin also starts itself, as its guard.
 	if exe, err := os.Executable(); err == nil && filepath.Base(exe) == pluginName {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(exe), otherwise)); err == nil {
+			sdk.Serve(hastyPlugin())
+			return
+		}
 		fake.Main()
 		return
 	}
@@ -46,7 +51,7 @@ func TestMain(m *testing.M) {
 func runnerAs() {
 	env := ofProcess(testVersion)
 	user, group, _ := strings.Cut(os.Args[1], ":")
-	env.User, env.Groups = user, []string{group}
+	env.User, env.Groups, env.Host = user, []string{group}, "laptop"
 	os.Exit(command.Dispatch(context.Background(), env, Commands(env), os.Args[2:]))
 }
 

@@ -264,8 +264,7 @@ func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
 
 // holder says who takes a lock.
 func (e *Engine) holder() lock.Holder {
-	hostname, _ := os.Hostname()
-	return lock.Holder{Run: e.Config.Run.ID, Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Since: e.now().UTC()}
+	return lock.Holder{Run: e.Config.Run.ID, Host: e.Host, PID: os.Getpid(), Initiator: e.Initiator, Since: e.now().UTC()}
 }
 
 func heldDetail(held *lock.HeldError) string {

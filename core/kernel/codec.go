@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -64,6 +65,15 @@ var factTypes = func() map[string]reflect.Type {
 	}
 	return types
 }()
+
+// FactFormat counts the forms that facts have had. It grows whenever a fact gets
+// another field or there is another fact: earlier runners then refuse the journal,
+// and this one goes on reading all that came before. Runs of every format are kept in
+// core/cli/testdata/frozen.
+const FactFormat = 1
+
+// FactTypes are the names of all facts, sorted.
+func FactTypes() []string { return slices.Sorted(maps.Keys(factTypes)) }
 
 type envelope struct {
 	Type string          `json:"t"`

@@ -36,6 +36,8 @@ type Options struct {
 	Vars, Files []string
 	// Note is a remark for the journal of a run that is opened.
 	Note string
+	// Back: the run is resumed only to take it back.
+	Back bool
 }
 
 // aliveWait is how long to wait for an earlier process of the same run to be gone.
@@ -91,6 +93,9 @@ func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.R
 		return err
 	}
 	defer pool.StopAll()
+	if err := pool.Pinned(sources(prog, past.State, opts.Back)); err != nil {
+		return unpinned(err)
+	}
 	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, opts: opts}
 	return d.drive(ctx, past.State, journal.At(w.Store, rec.ID, past.Head))
 }
@@ -192,7 +197,7 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
-		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
+		Initiator: d.w.Env.User, Host: d.w.Env.Host, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
 		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
 	})
 	idle, err := e.Run(ctx)

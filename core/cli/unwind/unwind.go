@@ -45,7 +45,7 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 	if opts.JSON {
 		v = view.NewJSON(w.Env.Stdout)
 	}
-	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
+	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files, Back: true})
 	var exit *command.ExitError
 	if errors.As(err, &exit) && exit.Code == command.RolledBack {
 		// That is what was asked for.
