@@ -39,6 +39,7 @@ func (h *hasty) Next(in strategy.Snapshot) (strategy.Decision, error) {
 // A strategy that answers otherwise than it did changes nothing that was decided; what
 // comes next is decided by the one that is there.
 func TestAnotherStrategyDoesNotChangeThePast(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(frozenDir(kernel.FactFormat), "baking")
 	titles := map[bool][]string{}
 	for _, other := range []bool{false, true} {
@@ -79,6 +80,7 @@ func TestAnotherStrategyDoesNotChangeThePast(t *testing.T) {
 // The program of a plugin is pinned for the life of a run. When it was replaced
 // nothing at all is done, and the message says how to go on.
 func TestAReplacedPluginStopsTheRunBeforeAnythingIsDone(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(frozenDir(kernel.FactFormat), "baking")
 	for _, how := range []string{"resume", "rollback"} {
 		w := thaw(t, dir)
