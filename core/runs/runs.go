@@ -177,11 +177,13 @@ func encodeClaim(rec Record) ([]byte, error) {
 
 func openClaim(it store.Item) (claimed, error) {
 	var c claimed
-	if err := frame.Unmarshal(it.Value, "a claim", &c); err != nil {
-		return claimed{}, broken("", it.Key, err)
+	err := frame.Unmarshal(it.Value, "a claim", &c)
+	// What a newer runner wrote is still about the plan; else it is something else.
+	if (err == nil || errors.Is(err, frame.ErrNewer)) && it.Key != claimKey(c.Plan) {
+		err = fmt.Errorf("is not the claim of this plan, but of %q", c.Plan)
 	}
-	if it.Key != claimKey(c.Plan) {
-		return claimed{}, broken(c.Run, it.Key, fmt.Errorf("is the claim of plan %s", c.Plan))
+	if err != nil {
+		return claimed{}, broken(c.Run, it.Key, err)
 	}
 	return c, nil
 }
@@ -314,11 +316,12 @@ func encode(rec Record) ([]byte, error) {
 func decode(it store.Item) (Record, error) {
 	id := idOf(it.Key)
 	var rec Record
-	if err := frame.Unmarshal(it.Value, "a run", &rec); err != nil {
-		return Record{}, broken(id, it.Key, err)
+	err := frame.Unmarshal(it.Value, "a run", &rec)
+	if (err == nil || errors.Is(err, frame.ErrNewer)) && rec.ID != id {
+		err = fmt.Errorf("is the record of run %q", rec.ID)
 	}
-	if rec.ID != id {
-		return Record{}, broken(id, it.Key, fmt.Errorf("is the record of run %q", rec.ID))
+	if err != nil {
+		return Record{}, broken(id, it.Key, err)
 	}
 	return rec, nil
 }
