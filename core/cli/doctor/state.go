@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/journal"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/seal"
@@ -65,6 +67,10 @@ func (x *exam) damage(err error, f Finding) error {
 // nor a key.
 func (x *exam) state(ctx context.Context) error {
 	path := filepath.Join(x.w.Data, "state.db")
+	if lost, ok := errors.AsType[*workspace.LostError](x.w.NotLost(path)); ok {
+		x.found(Finding{Severity: severe, Record: path, Problem: "is gone or empty, though it had open runs: " + strings.Join(lost.Runs, ", "), Saved: lostFile})
+		return nil
+	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if x.opts.Run != "" {
 			return &runs.NotFoundError{Ref: x.opts.Run}
@@ -133,6 +139,9 @@ func (x *exam) allRuns(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.forgotten(ctx); err != nil {
+		return err
+	}
 	strays, err := x.w.Runs.Strays(ctx)
 	if err != nil {
 		return err
@@ -141,6 +150,22 @@ func (x *exam) allRuns(ctx context.Context) error {
 		missing := &journal.DamageError{Run: id, Key: runs.Keys(id, "")[0], What: "is missing, though the run has a journal"}
 		if err := x.lostRecord(ctx, missing); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// forgotten finds runs that this machine remembers, and the state does not.
+func (x *exam) forgotten(ctx context.Context) error {
+	open, err := witness.Runs(x.w.HeadDir())
+	if err != nil {
+		return err
+	}
+	for _, id := range open {
+		_, err := x.w.Runs.Get(ctx, id)
+		written, lerr := x.w.Store.List(ctx, "runs/"+id+"/journal/", "", 1)
+		if errors.As(err, new(*runs.NotFoundError)) && lerr == nil && len(written) == 0 {
+			x.found(Finding{Severity: severe, Run: id, Record: "run " + id, Problem: "was open on this machine, and the state does not have it", Saved: lostFile})
 		}
 	}
 	return nil

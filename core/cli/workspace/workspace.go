@@ -4,10 +4,12 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/lockfile"
@@ -177,7 +180,11 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 	if err := os.MkdirAll(w.Data, 0o700); err != nil {
 		return err
 	}
-	s, err := sqlite.Open(ctx, filepath.Join(w.Data, "state.db"))
+	path := filepath.Join(w.Data, "state.db")
+	if err := w.NotLost(path); err != nil {
+		return err
+	}
+	s, err := sqlite.Open(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -188,6 +195,37 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 	}
 	w.Store, w.Key, w.Runs = s, key, runs.New(s)
 	return nil
+}
+
+// LostError means that there is no state where one was.
+type LostError struct {
+	// Path of the state file, Heads of the folder with what is remembered.
+	Path, Heads string
+	// Runs that were open.
+	Runs []string
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("the state %s is gone or empty, though it had open runs: %s", e.Path, strings.Join(e.Runs, ", "))
+}
+
+// Advice is the way out, for people.
+func (e *LostError) Advice() string {
+	return "Put it back from a copy, with its -wal file. To begin anew without these runs, look at what they left standing, and move this away:\n  " + e.Heads
+}
+
+// NotLost makes sure that a new state is not begun in place of one that was lost: a
+// file of no bytes is as good as a new one to SQLite.
+func (w *Workspace) NotLost(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > 0 {
+		return nil
+	}
+	open, err := witness.Runs(w.HeadDir())
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	return &LostError{Path: path, Heads: w.HeadDir(), Runs: open}
 }
 
 // Close lets go of the state.

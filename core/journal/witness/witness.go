@@ -102,3 +102,16 @@ func Forget(dir, run string) error {
 	}
 	return err
 }
+
+// Runs are those that this machine remembers: they were open when it last saw them.
+func Runs(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out, err
+}
