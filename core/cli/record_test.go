@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 	"github.com/runner-pipelines/runner/core/store/sqlite"
 )
@@ -20,6 +22,7 @@ import (
 //	record cut REGEXP        its second half
 //	record drop REGEXP       all of it
 //	record swap REGEXP KEY   it and the one that matches the second expression
+//	record forge REGEXP      a snapshot that says that one more slot is taken, with the right hash
 func record(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: record HOW REGEXP")
@@ -50,6 +53,10 @@ func record(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		replace(it.Key, other.Value)
 		replace(other.Key, it.Value)
+	case "forge":
+		body := slices.Concat(frame.New(len(it.Value)), bytes.Replace(it.Value[frame.HashLen+1:], []byte(`"Slots":`), []byte(`"Slots":1`), 1))
+		frame.Close(body)
+		replace(it.Key, body)
 	default:
 		ts.Fatalf("a record cannot be damaged by %q", args[0])
 	}
