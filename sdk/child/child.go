@@ -2,7 +2,8 @@
 //
 // A program started here leads a process group of its own. The whole group is
 // killed when the plugin ends, in whatever way: stopped, crashed, killed, or
-// because the host is gone.
+// because the host is gone. So is whoever left the group, unless it made itself
+// a session of its own.
 package child
 
 import (
@@ -40,6 +41,7 @@ func Start(cmd *exec.Cmd) (*Child, error) {
 			return terminate(cmd)
 		}
 	}
+	guard.Prepare()
 	if err := start(cmd); err != nil {
 		return nil, err
 	}

@@ -20,26 +20,36 @@ import (
 )
 
 // The test binary is also a program with children.
-const envParent = "CHILD_TEST_PARENT"
+const (
+	envParent = "CHILD_TEST_PARENT"
+	careful   = "careful"
+	hasty     = "hasty"
+)
 
 func TestMain(m *testing.M) {
 	guard.RunIfAsked()
-	if os.Getenv(envParent) != "" {
-		parent()
+	if role := os.Getenv(envParent); role != "" {
+		parent(role)
 	}
 	os.Exit(m.Run())
 }
 
-// parent starts a child with a child of its own, and one that is over; it prints
-// the first two and waits to be killed.
-func parent() {
+// parent starts a child with a child of its own, and one that is over; the child
+// prints the first two. It waits to be killed. The hasty one is killed before it
+// could tell the guard.
+func parent(role string) {
 	guard.Enable()
 	if err := child.Run(exec.Command("/bin/true")); err != nil {
 		panic(err)
 	}
 	cmd := exec.Command("/bin/sh", "-c", "sleep 300 & echo $$ $!; wait")
 	cmd.Stdout = os.Stdout
-	if err := child.Run(cmd); err != nil {
+	run := child.Run
+	if role == hasty {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		run = (*exec.Cmd).Run
+	}
+	if err := run(cmd); err != nil {
 		panic(err)
 	}
 }
@@ -63,9 +73,17 @@ func eventually(t *testing.T, what string, is func() bool) {
 }
 
 func TestChildrenDieWithTheirParent(t *testing.T) {
+	for _, role := range []string{careful, hasty} {
+		t.Run(role, func(t *testing.T) { killParent(t, role) })
+	}
+}
+
+func killParent(t *testing.T, role string) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), envParent+"=1")
+	cmd.Env = append(os.Environ(), envParent+"="+role)
 	cmd.Stderr = os.Stderr
+	// As the host starts a plugin.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

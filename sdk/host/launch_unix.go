@@ -11,7 +11,9 @@ import (
 )
 
 // passLifeline hands over the reading end as descriptor 3; the file that proves
-// the process alive, if any, is 4. Signals of the terminal reach the host only.
+// the process alive, if any, is 4. The plugin leads a session of its own: signals
+// of the terminal reach the host only, and what the plugin starts can be told
+// from all other processes.
 func passLifeline(cmd *exec.Cmd, r *os.File) {
 	if len(cmd.ExtraFiles) > 0 {
 		cmd.ExtraFiles[0] = r
@@ -20,7 +22,7 @@ func passLifeline(cmd *exec.Cmd, r *os.File) {
 		cmd.ExtraFiles = []*os.File{r}
 	}
 	cmd.Env = append(cmd.Env, handshake.EnvLifeline+"=3")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 }
 
 // killGroup also ends what the process has left behind in its group. The number

@@ -4,8 +4,9 @@
 //
 // The guard is a second process of the plugin's own program. It reads the
 // numbers of process groups from a pipe, and when the pipe ends, because the
-// plugin has, it kills those groups. Where the system can do that by itself no
-// second process is needed.
+// plugin has, it kills those groups, and everything else in the session that
+// the plugin leads: a program of whose start the guard was not told in time.
+// Where the system can do that by itself no second process is needed.
 package guard
 
 import (
@@ -44,14 +45,21 @@ func Enable(keep ...*os.File) {
 	state.enabled, state.keep = true, keep
 }
 
+// Prepare starts the guard. It comes before the start of a program that the
+// guard is to look after.
+func Prepare() {
+	state.Lock()
+	defer state.Unlock()
+	if state.enabled && state.send == nil {
+		state.send = start(state.keep)
+	}
+}
+
 // Add has the process group killed when this process ends.
 func Add(pgid int) {
 	state.Lock()
 	defer state.Unlock()
 	state.groups = append(state.groups, pgid)
-	if state.enabled && state.send == nil {
-		state.send = start(state.keep)
-	}
 	tell("+", pgid)
 }
 
@@ -72,7 +80,8 @@ func OnExit(f func()) {
 	state.hooks = append(state.hooks, f)
 }
 
-// KillAll kills every group and then runs the hooks. The process is expected
+// KillAll kills every group, and the rest of the session if this process leads
+// one, and then runs the hooks. The process is expected
 // to exit right after.
 func KillAll() {
 	state.Lock()
@@ -81,6 +90,9 @@ func KillAll() {
 	state.Unlock()
 	for _, g := range groups {
 		kill(g)
+	}
+	if len(groups) > 0 {
+		killSession(ownSession())
 	}
 	for _, f := range slices.Backward(hooks) {
 		f()

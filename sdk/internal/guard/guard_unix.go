@@ -12,7 +12,13 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// killTime is how long processes that were killed may take to be gone.
+const killTime = 2 * time.Second
 
 func kill(pgid int) {
 	if pgid > 1 {
@@ -26,9 +32,36 @@ func tell(sign string, pgid int) {
 	}
 }
 
+// ownSession is the session that this process leads, or 0.
+func ownSession() int {
+	pid := os.Getpid()
+	if sid, err := unix.Getsid(0); err != nil || sid != pid {
+		return 0
+	}
+	return pid
+}
+
+// killSession kills all processes of the session but this one and sees that
+// they are gone: whoever was just starting another is met in a later round.
+func killSession(sid int) {
+	if sid <= 1 {
+		return
+	}
+	for began := time.Now(); time.Since(began) < killTime; time.Sleep(time.Millisecond) {
+		members := session(sid)
+		if len(members) == 0 {
+			return
+		}
+		for _, pid := range members {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
 // watch is the guard's work.
 func watch(in io.Reader) {
 	var groups []int
+	leader, _ := strconv.Atoi(os.Getenv(env))
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		line := lines.Text()
 		if len(line) < 2 {
@@ -47,6 +80,7 @@ func watch(in io.Reader) {
 	for _, g := range groups {
 		kill(g)
 	}
+	killSession(leader)
 }
 
 // start launches the guard. Without one the plugin still works, so a failure is
@@ -59,7 +93,7 @@ func start(keep []*os.File) func(string) {
 		return ignore
 	}
 	cmd := exec.Command(program())
-	cmd.Env = append(os.Environ(), env+"=1")
+	cmd.Env = append(os.Environ(), env+"="+strconv.Itoa(ownSession()))
 	cmd.Stdin = r
 	cmd.ExtraFiles = keep
 	// A session of its own: what ends the plugin must not end its guard.
