@@ -82,7 +82,7 @@ func unusual(found []Finding, known map[string]bool) (out []Finding) {
 // their kind, in the same run and in another.
 func TestEveryDamagedRecordIsFound(t *testing.T) {
 	var tried atomic.Int64
-	for _, name := range []string{"baking", "approved"} {
+	for _, name := range []string{"rolled_back", "approved"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			items := frozen(t, name)
@@ -121,12 +121,10 @@ func TestEveryDamagedRecordIsFound(t *testing.T) {
 				if parts := strings.Split(it.Key, "/"); parts[0] == "runs" {
 					kind = parts[2]
 				}
-				for range 3 {
-					b := bytes.Clone(it.Value)
-					i := rand.IntN(len(b))
-					b[i] ^= 1 << rand.IntN(8)
-					try(fmt.Sprintf("a flip at byte %d", i), it, b)
-				}
+				b := bytes.Clone(it.Value)
+				i := rand.IntN(len(b))
+				b[i] ^= 1 << rand.IntN(8)
+				try(fmt.Sprintf("a flip at byte %d", i), it, b)
 				try("a cut", it, it.Value[:rand.IntN(len(it.Value))])
 				if p, ok := previous[kind]; ok && !bytes.Equal(p.Value, it.Value) {
 					try("a copy of "+p.Key+" in the place", it, p.Value)
@@ -209,7 +207,7 @@ func TestEveryDamagedPageIsFoundOrHarmless(t *testing.T) {
 			}
 		}
 	}
-	const page, each = 4096, 4
+	const page, each = 4096, 2
 	for at := 0; at < len(whole); at += page {
 		if at > 0 { // an empty file is a new state to SQLite: see workspace.OpenState
 			try(fmt.Sprintf("a cut at page %d", at/page), whole[:at])
@@ -221,9 +219,11 @@ func TestEveryDamagedPageIsFoundOrHarmless(t *testing.T) {
 			try(fmt.Sprintf("a flip at byte %d", i), b)
 		}
 		try(fmt.Sprintf("a cut at byte %d", at+page/3), whole[:at+page/3])
-		b := bytes.Clone(whole)
-		clear(b[at : at+page])
-		try(fmt.Sprintf("page %d of zeros", at/page), b)
+		if at/page%2 == 0 {
+			b := bytes.Clone(whole)
+			clear(b[at : at+page])
+			try(fmt.Sprintf("page %d of zeros", at/page), b)
+		}
 	}
 	figures.Record(t, "Damage", "state file: flips on every page, cuts, pages of zeros", "%d: %d found by SQLite, %d by the hashes of records, the others harmless", tried, bySQLite, byRecords)
 }
