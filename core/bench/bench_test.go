@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -118,5 +119,36 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 		if _, ok := b.perRound(ratio, "slow", "fast", missing); ok {
 			t.Errorf("there is a ratio with %s, which was not measured", missing)
 		}
+	}
+}
+
+// What ends with another code than it should has not done its work.
+func TestAProgramEndsAsItShould(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("there is no shell here to end as it is told")
+	}
+	for _, tc := range []struct {
+		ends string
+		exit int
+		ok   bool
+	}{{"0", 0, true}, {"3", 3, true}, {"0", 3, false}, {"3", 0, false}, {"1", 3, false}} {
+		_, err := program{path: "sh", args: []string{"-c", "exit " + tc.ends}, exit: tc.exit}.run(t.Context())
+		if (err == nil) != tc.ok {
+			t.Errorf("it ends with %s and should with %d: error %v", tc.ends, tc.exit, err)
+		}
+	}
+}
+
+func TestEveryStageHasAProcessOfItsOwn(t *testing.T) {
+	f, diags := hclsyntax.ParseConfig([]byte(manyConfigurations(50)), "pipeline", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	got := map[string]int{}
+	for _, b := range f.Body.(*hclsyntax.Body).Blocks {
+		got[b.Type]++
+	}
+	if diff := cmp.Diff(map[string]int{"runner": 1, "pipeline": 1, "plugin": 50, "environment": 50, "stage": 50}, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -29,6 +29,8 @@ type program struct {
 	path string
 	args []string
 	env  []string
+	// exit is the code that it ends with when it has done its work.
+	exit int
 }
 
 // run waits for the process to end. One that fails is an error with what it said.
@@ -43,6 +45,11 @@ func (p program) run(ctx context.Context) (sample, error) {
 	started := time.Now()
 	err := cmd.Run()
 	s := sample{wall: time.Since(started)}
+	if code := cmd.ProcessState.ExitCode(); p.exit != 0 && code == p.exit {
+		err = nil
+	} else if err == nil && code != p.exit {
+		err = fmt.Errorf("exit status %d, want %d", code, p.exit)
+	}
 	if err != nil {
 		return s, fmt.Errorf("%s %s: %w\n%s", p.path, strings.Join(p.args, " "), err, stderr.Bytes())
 	}

@@ -41,6 +41,10 @@ func TestAimsSayWhetherTheyAreMet(t *testing.T) {
 		shapeCell(bareTool, shape{stages: 1000, chain: true}):   200 * time.Millisecond,
 		fsyncCell:                     200 * time.Millisecond,
 		commandCell("validate", 1000): 200 * time.Millisecond,
+		commandCell("plan", 10000):    3 * time.Second,
+		shapeCell(runnerTool, wide):   9640 * time.Millisecond,
+		resumeCell(10000):             300 * time.Millisecond,
+		pluginsCell(50):               1600 * time.Millisecond,
 	})
 	aims, err := b.aims()
 	if err != nil {
@@ -59,6 +63,12 @@ func TestAimsSayWhetherTheyAreMet(t *testing.T) {
 		{"70.0 MiB", "**not met**"},
 		{"0.200 s", "**not met**"},
 		{notMeasured, ""},
+		{notMeasured, ""},
+		{"3.00 s", "**not met**"},
+		{"70.0 MiB", "met"},
+		{"1.00×", "met"},
+		{"0.300 s", "met"},
+		{"1.60 s", "**not met**"},
 		{"1.0 MB", "met"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

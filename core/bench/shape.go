@@ -43,17 +43,20 @@ func (s shape) each(write func(name, after string)) {
 	}
 }
 
-// pipeline is the shape for runner.
-func (s shape) pipeline() string {
-	var b strings.Builder
-	b.WriteString(`runner {
+// pipelineHead is what every pipeline of the benchmark begins with.
+const pipelineHead = `runner {
   required_plugins {
     local = { source = "runner/local", version = "~> 0.1" }
   }
 }
 
 pipeline "bench" {}
-`)
+`
+
+// pipeline is the shape for runner.
+func (s shape) pipeline() string {
+	var b strings.Builder
+	b.WriteString(pipelineHead)
 	s.each(func(name, after string) {
 		fmt.Fprintf(&b, "\nstage %q {\n", name)
 		if after != "" {

@@ -128,14 +128,14 @@ func prepare(ctx context.Context, p programs, dir string, small bool) (*bench, e
 		if err != nil {
 			return nil, err
 		}
-		if err := initialised(ctx, p, sub, shape{stages: n}); err != nil {
+		if err := initialised(ctx, p, sub, shape{stages: n}.pipeline()); err != nil {
 			return nil, err
 		}
 		for _, command := range []string{"validate", "plan"} {
 			b.add(commandCell(command, n), program{dir: sub, path: p.runner(), args: []string{command}}.run)
 		}
 	}
-	return b, nil
+	return b, b.addScale(ctx, dir, small)
 }
 
 func (b *bench) install(ctx context.Context, dir string) error {

@@ -42,7 +42,7 @@ func runnerOf(ctx context.Context, p programs) (tool, error) {
 		return tool{}, err
 	}
 	return tool{name: runnerTool, version: firstLine(said), prepare: func(ctx context.Context, dir string, s shape) (work, error) {
-		if err := initialised(ctx, p, dir, s); err != nil {
+		if err := initialised(ctx, p, dir, s.pipeline()); err != nil {
 			return nil, err
 		}
 		return func(ctx context.Context) (sample, error) {
@@ -57,8 +57,8 @@ func runnerOf(ctx context.Context, p programs) (tool, error) {
 }
 
 // initialised writes a pipeline and runs runner init.
-func initialised(ctx context.Context, p programs, dir string, s shape) error {
-	if err := os.WriteFile(filepath.Join(dir, "pipeline.hcl"), []byte(s.pipeline()), 0o600); err != nil {
+func initialised(ctx context.Context, p programs, dir, pipeline string) error {
+	if err := os.WriteFile(filepath.Join(dir, "pipeline.hcl"), []byte(pipeline), 0o600); err != nil {
 		return err
 	}
 	_, err := program{dir: dir, path: p.runner(), args: []string{"init"}}.run(ctx)

@@ -61,7 +61,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 var scripts = []string{
 	"abort", "apply", "artifacts", "cancel", "doctor", "doctor_files", "doctor_snapshot", "doubt", "failures", "fmt", "gates", "init", "interrupt",
 	"locks", "order", "plan", "plan_file", "records", "reject", "rollout", "rollout_approval",
-	"sensitive", "stages", "undo", "validate", "variables", "waves",
+	"sensitive", "stages", "undo", "unlock", "validate", "variables", "waves",
 }
 
 func TestScripts(t *testing.T) {

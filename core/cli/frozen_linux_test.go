@@ -25,7 +25,7 @@ import (
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lockfile"
 	"github.com/runner-pipelines/runner/core/plan"
-	"github.com/runner-pipelines/runner/core/runs"
+	runindex "github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/store"
 	"github.com/runner-pipelines/runner/core/store/dump"
 	"github.com/runner-pipelines/runner/core/store/memstore"
@@ -259,7 +259,7 @@ func thaw(t *testing.T, dir string) *frozenWorld {
 
 // summary is what a run comes to when it is folded.
 type summary struct {
-	Run      runs.Record
+	Run      runindex.Record
 	Idle     kernel.Idle
 	Outcome  kernel.Outcome
 	Segments int
@@ -277,8 +277,8 @@ func summaryOf(t *testing.T, items []store.Item) []byte {
 		t.Fatal(err)
 	}
 	var out []summary
-	index := runs.New(s)
-	for rec, err := range index.List(t.Context(), runs.Filter{}) {
+	index := runindex.New(s)
+	for rec, err := range index.List(t.Context(), runindex.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -371,7 +371,7 @@ func TestFrozenRunsAreFoldedAsTheyWere(t *testing.T) {
 		t.Errorf("%d frozen runs, want at least %d", n, len(frozenRuns))
 	}
 	// Those that no frozen run has: each is rare, and tested in the kernel.
-	rare := []string{"lock.freed", "rollout.halted", "rollout.parked", "target.left"}
+	rare := []string{"lock.freed", "run.unwatched", "rollout.halted", "rollout.parked", "target.left"}
 	for _, typ := range kernel.FactTypes() {
 		if facts[typ] == 0 && !slices.Contains(rare, typ) {
 			t.Errorf("no frozen run has the fact %s", typ)
@@ -422,7 +422,7 @@ func newest(t *testing.T, w *frozenWorld) told {
 		t.Fatal(err)
 	}
 	var s struct {
-		Run   runs.Record
+		Run   runindex.Record
 		Nodes []kernel.NodeView
 	}
 	if err := json.Unmarshal(out, &s); err != nil {

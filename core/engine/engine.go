@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/core/artifact"
+	"github.com/runner-pipelines/runner/core/clock"
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/program"
@@ -59,15 +61,19 @@ type Config struct {
 	Runner    string
 	// Parallelism is how many actions run at once; 10 when 0.
 	Parallelism int
-	// LockTimeout is how long to wait for an environment that another run has.
+	// Locks takes and keeps the locks of environments; one of its own when nil.
+	Locks *lock.Keeper
+	// LockTimeout is how long to wait for an environment that another run has;
+	// Waiting, which may be nil, is told now and then while it waits.
 	LockTimeout time.Duration
+	Waiting     func(held *lock.HeldError, waited, limit time.Duration)
 	// Observer sees every event once it is durable, in order; Log every line of a
 	// command. Both must be quick, and are called from one goroutine at a time.
 	Observer func(kernel.Event)
 	Log      func(command kernel.Command, line logs.Line)
 	// Stop asks the run to stop: kernel.StopAfter, then kernel.StopNow.
 	Stop <-chan kernel.StopMode
-	// Now is the clock; time.Now when nil.
+	// Now is the clock on the wall; time.Now when nil.
 	Now func() time.Time
 	// Note is a remark that opens the run; empty for none.
 	Note string
@@ -96,24 +102,29 @@ const snapshotEvery = 1000
 type Engine struct {
 	Config
 	now      func() time.Time
+	clock    *clock.Clock
 	last     kernel.Time
 	results  chan message
 	cancels  map[int64]context.CancelCauseFunc
-	fences   map[string]int64
 	plans    stagePlans
 	handles  map[int64]kernel.InFlight
 	pending  int
 	stopping bool
 	written  int64
 	inbox    chan []inboxFact
-	logMu    sync.Mutex
+	// poll is how often the inbox is looked at.
+	poll time.Duration
+	// deafUntil is when to try again to hear what came in before a gate's time is up.
+	deafUntil kernel.Time
+	logMu     sync.Mutex
+	locks     locks
 }
 
 // message is what a command's goroutine tells the owner of the state.
 type message struct {
 	fact kernel.Fact
-	// ends: the command is over with this fact.
-	ends bool
+	// ends is the command that is over with this fact; 0 for none.
+	ends int64
 	// durable is closed, or gets an error, when the fact is in the journal.
 	durable chan error
 }
@@ -122,11 +133,13 @@ type message struct {
 func New(cfg Config) *Engine {
 	e := &Engine{
 		Config: cfg, now: cfg.Now, results: make(chan message, 256), cancels: map[int64]context.CancelCauseFunc{},
-		fences: map[string]int64{}, handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact),
+		handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact), poll: inboxPoll,
 	}
 	if e.now == nil {
 		e.now = time.Now
 	}
+	e.clock = clock.New(e.now, cfg.State.Now().Time())
+	e.last = kernel.TimeOf(e.clock.Now())
 	if e.Parallelism <= 0 {
 		e.Parallelism = 10
 	}
@@ -140,6 +153,7 @@ func New(cfg Config) *Engine {
 		e.Slog = slog.New(slog.DiscardHandler)
 	}
 	e.plans.byNode = map[string]*stagePlan{}
+	e.locks.leaving = make(chan struct{})
 	e.written = cfg.State.Events()
 	return e
 }
@@ -155,31 +169,27 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errNow)
 	defer e.abandon()
+	defer e.keepLocks(work)()
 
 	// What was posted while nobody drove the run is heard before it goes on.
 	posted, err := e.readInbox(work)
 	if err != nil {
 		return kernel.Busy, err
 	}
-	first := e.opening()
-	for _, p := range posted {
-		first = append(first, message{fact: p.fact})
-	}
-	if err := e.advance(work, first); err != nil {
+	if err := e.advance(work, e.heard(e.opening(), posted)); err != nil {
 		return kernel.Busy, err
 	}
 	e.ack(work, posted)
 	go e.watchInbox(work)
 	for {
+		if err := e.expire(work); err != nil {
+			return kernel.Busy, err
+		}
 		idle, err := e.settled(work)
 		if err != nil || idle != kernel.Busy {
 			return idle, err
 		}
-		batch, err := e.await(ctx)
-		if err != nil {
-			return kernel.Busy, err
-		}
-		if err := e.advance(work, batch); err != nil {
+		if err := e.advance(work, e.await(ctx)); err != nil {
 			return kernel.Busy, err
 		}
 	}
@@ -188,6 +198,7 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 // opening is what this process has to say first: it opens the run, or takes it
 // over from one that is provably gone and whose commands are lost.
 func (e *Engine) opening() []message {
+	_, unwatched := e.tick()
 	if e.State.Run() == "" {
 		out := []message{{fact: kernel.RunOpened{
 			Run: e.Config.Run.ID, Nonce: e.Config.Run.Nonce, Plan: e.Plan.Digest(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner,
@@ -197,8 +208,9 @@ func (e *Engine) opening() []message {
 		}
 		return out
 	}
+	e.locks.resumed = true
 	out := []message{{fact: kernel.RunResumed{
-		Host: e.Host, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner,
+		Host: e.Host, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
 	}}}
 	for _, c := range e.State.InFlight() {
 		switch c.Kind {
@@ -221,11 +233,7 @@ func (e *Engine) settled(ctx context.Context) (kernel.Idle, error) {
 			return kernel.Busy, err
 		}
 		for e.State.Idle() == kernel.Busy {
-			batch, err := e.await(context.WithoutCancel(ctx))
-			if err != nil {
-				return kernel.Busy, err
-			}
-			if err := e.advance(ctx, batch); err != nil {
+			if err := e.advance(ctx, e.await(context.WithoutCancel(ctx))); err != nil {
 				return kernel.Busy, err
 			}
 		}
@@ -237,84 +245,13 @@ func (e *Engine) settled(ctx context.Context) (kernel.Idle, error) {
 	return idle, nil
 }
 
-// await blocks until something happens and returns all that has.
-func (e *Engine) await(ctx context.Context) ([]message, error) {
-	var batch []message
-	timer, stop := e.nextTimer()
-	defer stop()
-	done := ctx.Done()
-	if e.stopping {
-		done = nil
-	}
-	select {
-	case m := <-e.results:
-		batch = append(batch, m)
-	case <-timer:
-	case mode, ok := <-e.Stop:
-		if !ok {
-			e.Stop = nil
-			break
-		}
-		batch = append(batch, message{fact: kernel.RunStopping{Mode: mode, By: "signal"}})
-	case <-done:
-		e.stopping = true
-		batch = append(batch, message{fact: kernel.RunStopping{Mode: kernel.StopNow, By: "signal"}})
-	case posted := <-e.inbox:
-		for _, p := range posted {
-			batch = append(batch, message{fact: p.fact, durable: p.durable})
-		}
-	}
-	for more := true; more; {
-		select {
-		case m := <-e.results:
-			batch = append(batch, m)
-		default:
-			more = false
-		}
-	}
-	return append(batch, e.dueTimers()...), nil
-}
-
-func (e *Engine) nextTimer() (<-chan time.Time, func()) {
-	next := kernel.Time(0)
-	for _, at := range e.State.Timers() {
-		if next == 0 || at < next {
-			next = at
-		}
-	}
-	if next == 0 {
-		return nil, func() {}
-	}
-	t := time.NewTimer(max(0, time.Duration(next-e.time())*time.Millisecond))
-	return t.C, func() { t.Stop() }
-}
-
-func (e *Engine) dueTimers() []message {
-	var out []message
-	now := e.time()
-	for id, at := range e.State.Timers() {
-		if at <= now {
-			out = append(out, message{fact: kernel.TimerFired{ID: id}})
-		}
-	}
-	return out
-}
-
-// time never goes back, whatever the clock does.
-func (e *Engine) time() kernel.Time {
-	e.last = max(e.last, e.State.Now(), kernel.TimeOf(e.now()))
-	return e.last
-}
-
 // advance folds what happened, lets the kernel decide, makes both durable, and
 // carries the decisions out.
 func (e *Engine) advance(ctx context.Context, batch []message) error {
 	at := e.time()
 	events := make([]kernel.Event, 0, len(batch)*4)
 	for _, m := range batch {
-		if m.ends {
-			e.pending--
-		}
+		e.ended(m)
 		ev := kernel.Event{At: at, Fact: m.fact}
 		if err := e.State.Evolve(ev); err != nil {
 			return fmt.Errorf("run %s: %w", e.Config.Run.ID, err)
@@ -380,26 +317,28 @@ func (e *Engine) after(ev kernel.Event) {
 	switch f := ev.Fact.(type) {
 	case kernel.NodeSettled:
 		e.publish(e.own(), f.Node)
-	case kernel.LockTaken:
-		e.fences[f.Env] = f.Fence
+	case kernel.RunStopping:
+		e.endWaits()
 	case kernel.CommandHandled:
 		h := e.handles[f.Command]
 		h.HandleID, h.Handle = f.ID, f.Opaque
 		e.handles[f.Command] = h
 	case kernel.CommandSucceeded:
-		e.forget(f.Command)
+		delete(e.handles, f.Command)
 	case kernel.CommandFailed:
-		e.forget(f.Command)
+		// One that gave a handle may still be asked about.
+		if e.handles[f.Command].HandleID == "" {
+			delete(e.handles, f.Command)
+		}
 	}
 	e.Observer(ev)
 }
 
-// forget drops what was kept of a command that has ended; one that failed may
-// still be asked about.
-func (e *Engine) forget(id int64) {
-	delete(e.cancels, id)
-	if e.handles[id].HandleID == "" {
-		delete(e.handles, id)
+// ended notes that the goroutine of a command is over.
+func (e *Engine) ended(m message) {
+	if m.ends != 0 {
+		e.pending--
+		delete(e.cancels, m.ends)
 	}
 }
 
@@ -427,9 +366,7 @@ func (e *Engine) abandon() {
 	}
 	for e.pending > 0 {
 		m := <-e.results
-		if m.ends {
-			e.pending--
-		}
+		e.ended(m)
 		if m.durable != nil {
 			m.durable <- errNow
 		}

@@ -15,6 +15,7 @@ import (
 type Post struct {
 	Answer *kernel.GateAnswered `json:"answer,omitempty"`
 	Unwind *kernel.RunUnwinding `json:"unwind,omitempty"`
+	Note   *kernel.Noted        `json:"note,omitempty"`
 }
 
 // Send leaves a post for the process that drives the run, now or later.
@@ -28,8 +29,10 @@ func Send(ctx context.Context, s store.Store, run string, at time.Time, p Post) 
 }
 
 type inboxFact struct {
-	id      string
-	fact    kernel.Fact
+	id   string
+	fact kernel.Fact
+	// at is when it was posted, as the poster's clock says.
+	at      time.Time
 	durable chan error
 }
 
@@ -37,7 +40,7 @@ type inboxFact struct {
 // are in the journal. One that comes again after a crash changes nothing: a person
 // counts once, and a run is taken back once.
 func (e *Engine) watchInbox(ctx context.Context) {
-	tick := time.NewTicker(inboxPoll)
+	tick := time.NewTicker(e.poll)
 	defer tick.Stop()
 	for {
 		select {
@@ -84,7 +87,7 @@ func (e *Engine) readInbox(ctx context.Context) ([]inboxFact, error) {
 		if err != nil {
 			fact = kernel.Noted{By: "runner", Text: fmt.Sprintf("a message in the inbox was not understood: %s", err)}
 		}
-		out = append(out, inboxFact{id: m.ID, fact: fact})
+		out = append(out, inboxFact{id: m.ID, fact: fact, at: m.At})
 	}
 	return out, nil
 }
@@ -114,6 +117,8 @@ func (e *Engine) factOf(m inbox.Message) (kernel.Fact, error) {
 		return *p.Answer, nil
 	case p.Unwind != nil:
 		return *p.Unwind, nil
+	case p.Note != nil:
+		return kernel.Noted{By: p.Note.By, Text: e.redact(p.Note.Text)}, nil
 	}
 	return nil, fmt.Errorf("it asks for nothing")
 }

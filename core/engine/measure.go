@@ -20,16 +20,18 @@ import (
 
 // judging is what a look at the metrics needs of the state.
 type judging struct {
-	state     []byte
-	step      string
-	since     kernel.Time
-	evidence  string
+	state    []byte
+	step     string
+	since    kernel.Time
+	evidence string
+	// ahead is how far the run's time is before the clock of those who measure.
+	ahead     time.Duration
 	candidate map[string][]byte
 	stable    map[string][]byte
 }
 
 func (e *Engine) judging(c kernel.Command) judging {
-	j := judging{candidate: map[string][]byte{}, stable: map[string][]byte{}}
+	j := judging{ahead: e.clock.Ahead(), candidate: map[string][]byte{}, stable: map[string][]byte{}}
 	j.state, j.step, j.since, j.evidence = e.State.Judging(c.Node)
 	for _, name := range c.Targets {
 		j.candidate[name], j.stable[name] = e.State.Releases(c.Node, name)
@@ -118,7 +120,7 @@ func (e *Engine) look(ctx context.Context, j job, s *program.Slot, name string) 
 	}
 	c := e.call(j)
 	c.Target = name
-	m, err := plugin.Measure(ctx, c, s.Entry.Name, bound.Wire(), releases, look.From, look.To)
+	m, err := plugin.Measure(ctx, c, s.Entry.Name, bound.Wire(), releases, look.From.Add(-j.judging.ahead), look.To.Add(-j.judging.ahead))
 	if err != nil {
 		return look, 0, e.failed(ctx, j, plugin, err, s.Use.Range, "")
 	}
@@ -135,7 +137,7 @@ func (e *Engine) look(ctx context.Context, j job, s *program.Slot, name string) 
 	}
 	complete := j.To
 	if !m.CompleteUntil.IsZero() {
-		complete = kernel.TimeOf(m.CompleteUntil.Truncate(time.Millisecond))
+		complete = min(complete, kernel.TimeOf(m.CompleteUntil.Add(j.judging.ahead).Truncate(time.Millisecond)))
 	}
 	look.To = complete.Time()
 	return look, complete, nil

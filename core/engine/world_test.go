@@ -31,12 +31,17 @@ import (
 )
 
 // actor is a plugin in this process with one action, "act": what it does is the
-// test's. It is for faults that a real process shows only by chance.
+// test's. It is for faults that a real process shows only by chance. Its target,
+// strategy and metrics are those of street.
 type actor struct {
-	host.Plugin
+	unasked
+	street
 	act  func(ctx context.Context, c call.Call, text string, sink host.Sink) (string, error)
 	done chan struct{}
 }
+
+// unasked is what no test asks for.
+type unasked struct{ host.Plugin }
 
 func (a *actor) Validate(context.Context, schema.Kind, string, value.Value) (diag.List, error) {
 	return nil, nil
@@ -87,6 +92,8 @@ type bench struct {
 	lock   *lockfile.File
 	values scope.Values
 	events []kernel.Event
+	// limit is how long drive may take; a minute when 0.
+	limit time.Duration
 }
 
 func text(name string, class schema.Class) host.Component {
@@ -115,7 +122,8 @@ func newBench(t *testing.T, body string, vars ...string) *bench {
 		t.Fatal(err)
 	}
 	entry, err := catalog.Store(b.schemas(), &host.Description{
-		Name: "acting", Version: "1.0.0", Protocol: 1, Components: []host.Component{text("act", schema.Once), text("again", schema.Convergent)},
+		Name: "acting", Version: "1.0.0", Protocol: 1,
+		Components: append(traffic(), text("act", schema.Once), text("again", schema.Convergent)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +201,7 @@ func (b *bench) engine(change func(*Config)) (*Engine, *kernel.State) {
 // drive lets an engine go on until it leaves.
 func (b *bench) drive(change func(*Config)) (kernel.Idle, *kernel.State, error) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), max(b.limit, time.Minute))
 	defer cancel()
 	e, state := b.engine(change)
 	idle, err := e.Run(ctx)

@@ -119,6 +119,9 @@ func (s *State) nodeUndoing(n *nodeState) {
 	if n.Status == settled {
 		n.Undone = undoneUnderWay
 		s.d.Undoing++
+		if env := s.d.Envs[n.def.Environment]; env != nil {
+			env.undoing++
+		}
 		return
 	}
 	n.Status = undoing
@@ -127,6 +130,9 @@ func (s *State) nodeUndoing(n *nodeState) {
 func (s *State) nodeUndone(i int, n *nodeState, f NodeUndone) {
 	if n.beingUndone() {
 		s.d.Undoing--
+		if env := s.d.Envs[n.def.Environment]; env != nil {
+			env.undoing--
+		}
 	}
 	if f.OK {
 		n.Undone, n.Outcome = undoneOK, RolledBack
@@ -137,8 +143,8 @@ func (s *State) nodeUndone(i int, n *nodeState, f NodeUndone) {
 	if e := n.def.Environment; e != "" {
 		s.dirtyEnv[e] = true
 	}
-	for _, a := range s.g.Nodes[i].After {
-		s.touch(a)
+	if s.undo != nil {
+		s.undo.done(s, i)
 	}
 }
 
@@ -176,56 +182,7 @@ func (s *State) undoEnded(n *nodeState, ok bool, why string) {
 	}
 }
 
-// undoLeft reports whether a run that unwinds still has finished actions to undo.
-func (s *State) undoLeft() bool {
-	if s.d.Unwinding == nil || !s.d.Unwinding.Undo {
-		return false
-	}
-	for i := range s.d.Nodes {
-		if s.toUndo(&s.d.Nodes[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *State) toUndo(n *nodeState) bool {
-	return n.Status == settled && n.Outcome == Succeeded && n.Undone == "" && n.Ran && s.undoable(n) ||
-		n.beingUndone()
-}
-
 // beingUndone reports whether the way back of a settled node is not over.
 func (n *nodeState) beingUndone() bool {
 	return n.Status == settled && (n.Undone == undoneUnderWay || n.Undone == undoneCarriedOut)
-}
-
-// decideUnwinding undoes finished actions of a run that is taken back, once
-// everything forward has ended, those that others built on last.
-func (s *State) decideUnwinding() {
-	if s.d.Unwinding == nil || !s.d.Unwinding.Undo || s.d.Unsettled > 0 || s.d.Stopping == StopNow {
-		return
-	}
-	blocked := make([]bool, len(s.d.Nodes))
-	for i := len(s.d.Nodes) - 1; i >= 0; i-- {
-		n := &s.d.Nodes[i]
-		for _, j := range s.succ[i] {
-			blocked[i] = blocked[i] || blocked[j] || s.toUndo(&s.d.Nodes[j])
-		}
-		if !blocked[i] && s.toUndo(n) && n.Undone == "" {
-			s.emit(NodeUndoing{Node: n.def.ID, Why: s.d.Unwinding.Why})
-		}
-	}
-	for len(s.dirty) > 0 {
-		i := s.dirty[0]
-		s.dirty = s.dirty[1:]
-		s.isDirty[i] = false
-		s.decideNode(i)
-	}
-	for name, env := range s.d.Envs {
-		// Locks are kept while anything is left to undo.
-		if env.Held {
-			s.dirtyEnv[name] = true
-		}
-	}
-	s.decideEnvs()
 }

@@ -40,7 +40,7 @@ func (s *State) snapshot(n *nodeState) strategy.Snapshot {
 	r := n.Rollout
 	out := strategy.Snapshot{
 		Rollout: s.d.Run + "/" + n.def.ID, Wave: r.Wave, Now: s.d.Now.Time(), FirstDeployment: r.First,
-		Steps: slices.Clone(r.Steps), Harm: r.Harm.public(), Step: s.stepVerdict(n).public(), Memory: r.Memory,
+		Steps: r.watchedSteps(), Harm: r.Harm.public(), Step: s.stepVerdict(n).public(), Memory: r.Memory,
 	}
 	for _, i := range n.def.Rollout.Waves[r.Wave] {
 		t, def := &r.Targets[i], &n.def.Rollout.Targets[i]

@@ -15,6 +15,7 @@ import (
 
 func (RunOpened) FactType() string         { return "run.opened" }
 func (RunResumed) FactType() string        { return "run.resumed" }
+func (RunUnwatched) FactType() string      { return "run.unwatched" }
 func (RunStopping) FactType() string       { return "run.stopping" }
 func (RunUnwinding) FactType() string      { return "run.unwinding" }
 func (RunClosed) FactType() string         { return "run.closed" }
@@ -54,7 +55,7 @@ func (Noted) FactType() string             { return "noted" }
 var factTypes = func() map[string]reflect.Type {
 	types := make(map[string]reflect.Type)
 	for _, f := range []Fact{
-		RunOpened{}, RunResumed{}, RunStopping{}, RunUnwinding{}, RunClosed{}, LockTaken{}, LockFreed{},
+		RunOpened{}, RunResumed{}, RunUnwatched{}, RunStopping{}, RunUnwinding{}, RunClosed{}, LockTaken{}, LockFreed{},
 		NodeStarted{}, NodePlanned{}, NodeSettled{}, NodeUndoing{}, NodeUndone{}, CommandIssued{}, CommandHandled{}, CommandSucceeded{},
 		CommandFailed{}, CommandLost{}, CommandReconciled{}, TimerSet{}, TimerDropped{}, TimerFired{},
 		GateOpened{}, GateAnswered{}, GateClosed{}, RolloutOpened{}, WaveEntered{}, Decided{}, Judged{},

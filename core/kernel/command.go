@@ -79,6 +79,35 @@ type Command struct {
 	Back bool `json:"back,omitempty"`
 }
 
+// EndOf is the command that a fact ends; 0 for none.
+func EndOf(fact Fact) int64 {
+	switch f := fact.(type) {
+	case NodePlanned:
+		return f.Command
+	case LockTaken:
+		return f.Command
+	case LockFreed:
+		return f.Command
+	case CommandSucceeded:
+		return f.Command
+	case CommandFailed:
+		return f.Command
+	case CommandLost:
+		return f.Command
+	case CommandReconciled:
+		return f.Command
+	case Decided:
+		return f.Command
+	case Judged:
+		return f.Command
+	case Verified:
+		return f.Command
+	case TargetObserved:
+		return f.Command
+	}
+	return 0
+}
+
 // class says what repeating the command does.
 func (s *State) class(c *Command) schema.Class {
 	switch c.Kind {

@@ -38,6 +38,15 @@ type RunResumed struct {
 	Initiator   string `json:"initiator"`
 	Parallelism int    `json:"parallelism"`
 	Runner      string `json:"runner,omitempty"`
+	// Unwatched is the span before this moment in which no process drove the run.
+	Unwatched Time `json:"unwatched,omitempty"`
+}
+
+// RunUnwatched means that for a span before this moment the process that drives
+// the run did not see what happened: the machine slept, the process was stopped, or
+// the clock was set forward. Nothing that was to be watched counts it.
+type RunUnwatched struct {
+	Span Time `json:"span"`
 }
 
 // StopMode is how a run is asked to stop.
@@ -97,6 +106,9 @@ type LockTaken struct {
 	Command int64  `json:"command"`
 	Env     string `json:"env"`
 	Fence   int64  `json:"fence"`
+	// Over says from whom the lock was taken over, and why that was right; empty
+	// when it was free.
+	Over string `json:"over,omitempty"`
 }
 
 // LockFreed ends FreeLock.

@@ -184,6 +184,9 @@ func (s *State) held(n *nodeState, t *targetState) string {
 	if r.Harm.Value == strategy.Fail {
 		return "harm was shown"
 	}
+	if s.blind(n) {
+		return "nothing was measured since nobody watched"
+	}
 	for j := range t.Verify {
 		if t.Verify[j].Value != strategy.Yes {
 			return fmt.Sprintf("verification %q is missing", n.def.Rollout.Verifies[j])

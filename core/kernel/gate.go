@@ -101,11 +101,22 @@ func (s *State) ask(n *nodeState, name string, kind GateKind, why string) (close
 	if g == nil || !g.Open && !g.Closed || anew {
 		s.emit(GateOpened{Node: n.def.ID, Gate: name, Kind: kind, Subject: s.subject(n, name), Why: why})
 		if d := n.gateDef(name).Expires; d > 0 {
-			s.emit(TimerSet{ID: nodeTimer("gate", n) + "\x1f" + name, At: s.d.Now + d})
+			s.emit(TimerSet{ID: gateTimer(n, name), At: s.d.Now + d})
 		}
 		g = n.gate(name)
 	}
 	return g.Closed, g.Yes
+}
+
+func gateTimer(n *nodeState, gate string) string { return nodeTimer("gate", n) + "\x1f" + gate }
+
+// Expires is when the time of an open gate is up; 0 for never.
+func (s *State) Expires(node, gate string) Time {
+	n := s.node(node)
+	if n == nil {
+		return 0
+	}
+	return s.d.Timers[gateTimer(n, gate)]
 }
 
 // closeGate counts the answers of an open gate.

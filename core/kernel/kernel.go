@@ -21,6 +21,7 @@ type State struct {
 	// poolWaiters are nodes whose turn has come but for a place in their pool.
 	poolWaiters map[string][]int
 	decided     []Event
+	undo        *unwinding
 }
 
 // data is what a snapshot holds.
@@ -96,6 +97,8 @@ type envState struct {
 	Op        op
 	Unsettled int
 	Failed    string
+	// undoing counts nodes whose way back is under way; derived.
+	undoing int
 }
 
 // New is a run of which nothing has happened yet. The graph must be valid.
@@ -131,15 +134,19 @@ func (s *State) derive() {
 	s.isDirty = make([]bool, len(g.Nodes))
 	s.dirtyEnv = map[string]bool{}
 	s.poolWaiters = map[string][]int{}
-	s.dirty, s.ready, s.decided = nil, nil, nil
+	s.dirty, s.ready, s.decided, s.undo = nil, nil, nil, nil
 	for i := range g.Nodes {
 		s.index[g.Nodes[i].ID] = i
 		s.d.Nodes[i].def = &g.Nodes[i]
 		for _, a := range g.Nodes[i].After {
 			s.succ[a] = append(s.succ[a], i)
 		}
-		if n := &s.d.Nodes[i]; n.Status != settled && n.Pending == 0 || n.beingUndone() {
+		n := &s.d.Nodes[i]
+		if n.Status != settled && n.Pending == 0 || n.beingUndone() {
 			s.touch(i)
+		}
+		if env := s.d.Envs[n.def.Environment]; env != nil && n.beingUndone() {
+			env.undoing++
 		}
 	}
 	for env := range s.d.Envs {
@@ -195,6 +202,9 @@ func (s *State) apply(fact Fact) error {
 		s.touchAll()
 	case RunResumed:
 		s.resume(f)
+		s.unwatched(f.Unwatched)
+	case RunUnwatched:
+		s.unwatched(f.Span)
 	case RunStopping:
 		s.d.Stopping = f.Mode
 		s.touchAll()
@@ -333,18 +343,23 @@ func (s *State) Decide() []Event {
 	}
 	s.decided = nil
 	for len(s.dirty) > 0 || len(s.dirtyEnv) > 0 || s.canStart() {
-		for len(s.dirty) > 0 {
-			i := s.dirty[0]
-			s.dirty = s.dirty[1:]
-			s.isDirty[i] = false
-			s.decideNode(i)
-		}
+		s.decideDirty()
 		s.startReady()
 		s.decideEnvs()
 	}
 	s.decideUnwinding()
 	s.decideClosing()
 	return s.decided
+}
+
+// decideDirty looks at every node of which something changed.
+func (s *State) decideDirty() {
+	for len(s.dirty) > 0 {
+		i := s.dirty[0]
+		s.dirty = s.dirty[1:]
+		s.isDirty[i] = false
+		s.decideNode(i)
+	}
 }
 
 // emit records a decision and folds it.

@@ -135,6 +135,8 @@ var worlds = []trouble{
 	{lose: 5, crash: 3},
 	{fail: 5, lose: 3, crash: 2, stop: 5, reject: 10, harm: 3, inconclusive: 30, unwind: 3},
 	{harm: 10, inconclusive: 50, unwind: 20, crash: 5},
+	{sleep: 5, crash: 2, inconclusive: 20, reject: 5},
+	{sleep: 10, fail: 5, lose: 3, stop: 5, harm: 2, unwind: 2},
 }
 
 // randomRun runs a random graph through a random world.
@@ -148,7 +150,7 @@ func randomRun(t *testing.T, seed uint64) Outcome {
 // Every run ends, every folded journal equals the live state, and the guards
 // hold throughout. FuzzRuns goes on where this test ends.
 func TestRandomRunsEnd(t *testing.T) {
-	const runs = 400
+	const runs = 560
 	outcomes := map[Outcome]int{}
 	for seed := range uint64(runs) {
 		outcomes[randomRun(t, seed)]++

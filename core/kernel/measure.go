@@ -78,7 +78,7 @@ func (s *State) armDeadline(n *nodeState) {
 		return
 	}
 	id := nodeTimer("deadline", n)
-	at := TimeOf(r.Steps[len(r.Steps)-1].At) + a.Deadline
+	at := r.stepAt(len(r.Steps)-1) + a.Deadline
 	if s.d.Timers[id] != at {
 		s.emit(TimerSet{ID: id, At: at})
 	}
@@ -88,13 +88,13 @@ func (s *State) armDeadline(n *nodeState) {
 // before its evidence.
 func (s *State) decideEvidence(n *nodeState) {
 	r, a := n.Rollout, n.def.Rollout.Analysis
-	if a == nil || !r.DeadlinePassed || !r.Wait.Verdict || r.Step.Value != strategy.Inconclusive || len(r.Steps) == 0 {
+	if a == nil || !r.DeadlinePassed || !r.Wait.Verdict || s.stepVerdict(n).Value != strategy.Inconclusive || len(r.Steps) == 0 {
 		return
 	}
 	step := r.Steps[len(r.Steps)-1]
 	why := fmt.Sprintf("not enough evidence at the deadline of step %q", step.Title)
-	if r.Step.Why != "" {
-		why += ": " + r.Step.Why
+	if v := s.stepVerdict(n); v.Why != "" {
+		why += ": " + v.Why
 	}
 	if a.OnInconclusive == "abort" {
 		s.emit(RolloutAborting{Node: n.def.ID, Why: why, Outcome: RolledBack})
@@ -116,6 +116,9 @@ func evidenceGate(n *nodeState) string {
 // let it pass.
 func (s *State) stepVerdict(n *nodeState) verdictState {
 	v := n.Rollout.Step
+	if v.Value == strategy.Pass && s.blind(n) {
+		v = verdictState{Value: strategy.Inconclusive, Since: n.Rollout.Blind, N: v.N, Why: "nothing was measured since nobody watched"}
+	}
 	if g := n.gate(evidenceGate(n)); g != nil && g.Closed && g.Yes && v.Value == strategy.Inconclusive {
 		v.Value, v.Since, v.Why = strategy.Pass, g.Since, g.Why
 	}

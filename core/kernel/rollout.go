@@ -35,13 +35,16 @@ type rolloutState struct {
 	Outcome Outcome `json:",omitempty"`
 
 	// What the strategy said last of this wave.
-	Steps    []strategy.Step `json:",omitempty"`
-	Wait     Wait            `json:",omitzero"`
-	Decided  bool            `json:",omitempty"`
-	Finished bool            `json:",omitempty"`
-	Abort    string          `json:",omitempty"`
-	Memory   []byte          `json:",omitempty"`
-	Ask      op              `json:",omitzero"`
+	Steps []strategy.Step `json:",omitempty"`
+	// Unwatched are spans by index into Steps: how much of the time since the step
+	// was entered nobody watched. Missing ones are 0.
+	Unwatched []Time `json:",omitempty"`
+	Wait      Wait   `json:",omitzero"`
+	Decided   bool   `json:",omitempty"`
+	Finished  bool   `json:",omitempty"`
+	Abort     string `json:",omitempty"`
+	Memory    []byte `json:",omitempty"`
+	Ask       op     `json:",omitzero"`
 	// AskDirty: something changed since the strategy was asked.
 	AskDirty bool `json:",omitempty"`
 	// AskedAt is when the strategy was asked last.
@@ -56,6 +59,9 @@ type rolloutState struct {
 	Step        verdictState
 	JudgeState  json.RawMessage `json:",omitempty"`
 	Evidence    string          `json:",omitempty"`
+	// Blind is until when nobody has watched; no weight rises before a measurement
+	// that covers it.
+	Blind Time `json:",omitempty"`
 	// DeadlinePassed for evidence of the present step.
 	DeadlinePassed bool `json:",omitempty"`
 	// Parked: all traffic is with the stable release while people are waited for.
@@ -202,7 +208,7 @@ func (s *State) applyToRollout(n *nodeState, fact Fact) error {
 			return fmt.Errorf("node %s has no wave %d", n.def.ID, f.Wave)
 		}
 		r.Wave = f.Wave
-		r.Steps, r.Wait, r.Decided, r.Finished, r.Memory = nil, Wait{}, false, false, nil
+		r.Steps, r.Unwatched, r.Wait, r.Decided, r.Finished, r.Memory = nil, nil, Wait{}, false, false, nil
 		r.AskDirty, r.DeadlinePassed = true, false
 		r.Ask.reset()
 		if n.def.Rollout.Analysis != nil {
@@ -375,12 +381,15 @@ func (s *State) verified(n *nodeState, f Verified) error {
 }
 
 func (s *State) judged(n *nodeState, f Judged) error {
-	_, o, err := s.end(f.Command)
+	c, o, err := s.end(f.Command)
 	if err != nil {
 		return err
 	}
 	o.reset()
 	r := n.Rollout
+	if r.Blind != 0 && c.To >= r.Blind {
+		r.Blind, r.AskDirty = 0, true
+	}
 	r.MeasureFrom, r.JudgeState, r.Evidence = max(r.MeasureFrom, f.Until), f.State, f.Evidence
 	if r.Harm.set(f.Harm, s.d.Now) {
 		r.AskDirty = true

@@ -318,12 +318,7 @@ func (s *State) decideEnv(name string, env *envState) {
 // the run leaves and none of the environment's rollouts stands between.
 func (s *State) envDone(name string, env *envState) bool {
 	if env.Unsettled == 0 {
-		for i := range s.d.Nodes {
-			if n := &s.d.Nodes[i]; n.def.Environment == name && n.beingUndone() {
-				return false
-			}
-		}
-		return s.d.Unwinding == nil || !s.undoLeft()
+		return env.undoing == 0 && (s.d.Unwinding == nil || !s.undoLeft())
 	}
 	if s.d.Stopping == "" {
 		return false

@@ -33,6 +33,14 @@ type world struct {
 	issued  map[string]string // key → operation
 	harmAt  map[string]bool
 	log     []string
+	// unseen is how much of the time until now nobody watched; seenAt is how much
+	// had been watched when a node entered its present step, blind until when nobody had
+	// watched a node with traffic, by node.
+	unseen Time
+	seenAt map[string]Time
+	blind  map[string]Time
+	// open are the commands without an end.
+	open map[int64]CommandKind
 	// eager: strategies take every verification and approval for given, so that
 	// only the kernel's guards hold the weights down.
 	eager bool
@@ -52,7 +60,7 @@ func believing(s strategy.Snapshot) strategy.Snapshot {
 
 // trouble is how likely things go wrong, in percent.
 type trouble struct {
-	fail, lose, crash, stop, reject, harm, inconclusive, unwind int
+	fail, lose, crash, stop, reject, harm, inconclusive, unwind, sleep int
 }
 
 // site is one target out in the world.
@@ -68,7 +76,8 @@ func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, g: g, rnd: rand.New(rand.NewPCG(seed, 7)), trouble: tr, now: 1_000_000,
-		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{}}
+		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{},
+		seenAt: map[string]Time{}, blind: map[string]Time{}, open: map[int64]CommandKind{}}
 	for _, n := range g.Nodes {
 		if n.Rollout == nil {
 			continue
@@ -122,6 +131,8 @@ func (w *world) record(e Event) {
 		w.t.Fatal(err)
 	}
 	w.journal = append(w.journal, back)
+	w.checkWatched(back.Fact)
+	w.checkEnded(back.Fact)
 	w.log = append(w.log, string(b))
 }
 
@@ -160,6 +171,9 @@ func (w *world) checkIssued(c Command) {
 	n := w.s.node(c.Node)
 	st := w.targets[c.Node+"/"+c.Target]
 	if c.Weight > st.weight {
+		if until := w.blind[c.Node]; until != 0 && st.weight > 0 {
+			w.t.Fatalf("weight rises though nothing was measured since nobody watched until %d\n%s", until, w.tail())
+		}
 		if w.harmAt[c.Node] {
 			w.t.Fatalf("weight rises after harm was shown\n%s", w.tail())
 		}
@@ -198,6 +212,10 @@ func (w *world) run() {
 		w.now += Time(w.rnd.IntN(50))
 		if w.chance(w.trouble.crash) {
 			w.crash()
+			continue
+		}
+		if w.chance(w.trouble.sleep) {
+			w.sleep()
 			continue
 		}
 		if w.trouble.unwind > 0 && w.rnd.IntN(2000) < w.trouble.unwind {
@@ -281,7 +299,7 @@ func (w *world) crash() {
 }
 
 func (w *world) resumeRun() {
-	facts := []Fact{RunResumed{Host: "h", PID: 1, Initiator: "alice", Parallelism: 1 + w.rnd.IntN(4)}}
+	facts := []Fact{RunResumed{Host: "h", PID: 1, Initiator: "alice", Parallelism: 1 + w.rnd.IntN(4), Unwatched: w.away()}}
 	clear(w.locks)
 	// Whether the effect of a lost command happened is up to the world.
 	for _, c := range w.s.InFlight() {
@@ -460,6 +478,9 @@ func (w *world) plan(c Command, n *nodeState) Fact {
 }
 
 func (w *world) judge(c Command) Fact {
+	if c.To >= w.blind[c.Node] {
+		delete(w.blind, c.Node)
+	}
 	f := Judged{Command: c.ID, Node: c.Node, Judge: "test", Evidence: fmt.Sprint("e", c.ID), Until: c.To,
 		Harm: Verdict{Value: strategy.Inconclusive}, Step: Verdict{Value: strategy.Pass, N: 10}}
 	if w.chance(w.trouble.harm) {
@@ -536,7 +557,7 @@ func testCanary(s strategy.Snapshot) strategy.Decision {
 		if d.Wait.Ready {
 			return d
 		}
-		if until := st.At.Add(2 * time.Second); s.Now.Before(until) && !s.FirstDeployment {
+		if until := st.At.Add(time.Duration(bake) * time.Millisecond); s.Now.Before(until) && !s.FirstDeployment {
 			return strategy.Decision{Wait: strategy.Wait{Until: until}}
 		}
 		if s.Step.Value == strategy.Inconclusive && !s.FirstDeployment && slices.IndexFunc(s.Steps, func(x strategy.Step) bool { return x.ID == id }) == len(s.Steps)-1 {

@@ -24,7 +24,7 @@ func All(ctx context.Context, s store.Store) iter.Seq2[HeldError, error] {
 					return
 				}
 			case e.Holder != nil:
-				if !yield(HeldError{Environment: e.Environment, Holder: *e.Holder, Fence: e.Fence}, nil) {
+				if !yield(*e.held(), nil) {
 					return
 				}
 			}

@@ -26,38 +26,61 @@ type programs struct {
 	log    *slog.Logger
 
 	mu    sync.Mutex
-	known map[string]program
+	known map[string]*known
+	// read is discover.ReadProgram when nil.
+	read func(path, platform string) (discover.Program, error)
+}
+
+// known is a program that was read, or is being read: many processes that start
+// at once read it once.
+type known struct {
+	mu sync.Mutex
+	program
+	ok bool
 }
 
 func (ps *programs) hashes() map[string]string {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	out := map[string]string{}
-	for source, p := range ps.known {
-		out[source] = p.Hash
+	for source, k := range ps.known {
+		k.mu.Lock()
+		if k.ok {
+			out[source] = k.Hash
+		}
+		k.mu.Unlock()
 	}
 	return out
 }
 
 // find gives the program for a source that is locked.
 func (ps *programs) find(source string) (program, error) {
-	ps.mu.Lock()
-	known, ok := ps.known[source]
-	ps.mu.Unlock()
-	if ok && known.Unchanged(known.path) == nil {
-		return known, nil
+	k := ps.slot(source)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ok && k.Unchanged(k.path) == nil {
+		return k.program, nil
 	}
 	found, err := ps.search(source)
 	if err != nil {
 		return program{}, err
 	}
+	k.program, k.ok = found, true
+	return found, nil
+}
+
+func (ps *programs) slot(source string) *known {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if ps.known == nil {
-		ps.known = map[string]program{}
+	k := ps.known[source]
+	if k == nil {
+		k = &known{}
+		if ps.known == nil {
+			ps.known = map[string]*known{}
+		}
+		ps.known[source] = k
 	}
-	ps.known[source] = found
-	return found, nil
+	return k
 }
 
 func (ps *programs) search(source string) (program, error) {
@@ -72,13 +95,17 @@ func (ps *programs) search(source string) (program, error) {
 		return program{}, problem(CodeLockedVersion, "Invalid locked version", "The lock file has version %q for the plugin %s.", entry.Version, source)
 	}
 	candidates, looks := ps.places.Find(src)
+	read := ps.read
+	if read == nil {
+		read = discover.ReadProgram
+	}
 	var wrong []string
 	var changed *option
 	for _, c := range candidates {
 		if c.Version != nil && !c.Version.Equal(locked) {
 			continue
 		}
-		prog, err := discover.ReadProgram(c.Path, ps.places.Platform)
+		prog, err := read(c.Path, ps.places.Platform)
 		switch {
 		case err != nil:
 			wrong = append(wrong, fmt.Sprintf("  - %s %v\n", c.Path, err))

@@ -84,7 +84,9 @@ type Target struct {
 // Step that was entered.
 type Step struct {
 	ID, Title string
-	At        time.Time
+	// At is when it was entered, later by what nobody watched since: to wait until
+	// At plus a span is to watch for that span. A moment in Memory is not moved.
+	At time.Time
 }
 
 // VerdictValue is what an analysis came to.

@@ -196,11 +196,14 @@ func (x *exam) locks(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			x.found(Finding{Severity: severe, Record: "an environment lock", Problem: "cannot be read: " + err.Error(), Saved: "no run can use the environment; make sure that none does, and put the record back from a copy of the state"})
+			x.found(Finding{Severity: severe, Record: "an environment lock", Problem: "cannot be read: " + err.Error(), Saved: "no run can take it; make sure that none has it, and give it free", Commands: []string{"runner unlock ENVIRONMENT"}})
 			continue
 		}
 		x.count("locks", 1)
 		rec, err := x.w.Runs.Get(ctx, held.Holder.Run)
+		if held.Environment == "" {
+			continue // of a run: whoever drives the run next takes it over
+		}
 		record := "the lock of environment " + held.Environment
 		switch {
 		case errors.As(err, new(*runs.NotFoundError)), err == nil && !rec.Closed.IsZero():
@@ -208,7 +211,7 @@ func (x *exam) locks(ctx context.Context) error {
 				Severity: severe, Run: held.Holder.Run, Record: record, Problem: fmt.Sprintf("is held by run %s, which has ended", held.Holder.Run),
 				Saved: "it keeps other runs out for nothing", Commands: []string{"runner doctor -repair"},
 				cure: func(ctx context.Context) (string, error) {
-					err := lock.Free(ctx, x.w.Store, held.Environment, held.Fence)
+					err := lock.Break(ctx, x.w.Store, &held, lock.Broken{By: x.w.Env.User, Host: x.w.Env.Host, At: x.now.UTC(), Why: "runner doctor: its run has ended"})
 					if err != nil && !errors.Is(err, lock.ErrLost) {
 						return "", err
 					}
@@ -225,13 +228,11 @@ func (x *exam) locks(ctx context.Context) error {
 	return nil
 }
 
-// driven reports whether a process on this machine carries the run out.
+// driven reports whether a process carries the run out.
 func (x *exam) driven(ctx context.Context, rec runs.Record) bool {
-	alive, err := drive.AcquireAlive(ctx, x.w, aliveName(rec), 0)
-	if err == nil {
-		_ = alive.Release()
-	}
-	return errors.As(err, new(*lock.AliveError))
+	rec.Alive = aliveName(rec)
+	live, err := drive.Live(ctx, x.w, rec)
+	return live || err != nil
 }
 
 func aliveName(rec runs.Record) string {

@@ -85,9 +85,12 @@ func (h *Human) Log(c kernel.Command, l logs.Line) {
 func (h *Human) Event(e kernel.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer delete(h.commands, kernel.EndOf(e.Fact))
 	switch f := e.Fact.(type) {
 	case kernel.RunResumed:
 		h.say(e.At, "run", "resumed by %s", f.Initiator)
+	case kernel.RunUnwatched:
+		h.say(e.At, "run", "nobody watched for %s: the machine slept, the process was stopped, or the clock was set forward", Span(time.Duration(f.Span)*time.Millisecond))
 	case kernel.RunStopping:
 		switch {
 		case f.By != "signal":
@@ -99,7 +102,7 @@ func (h *Human) Event(e kernel.Event) {
 	case kernel.RunUnwinding:
 		h.say(e.At, "run", "taken back by %s%s", f.By, because(f.Why))
 	case kernel.LockTaken:
-		h.say(e.At, "environment."+f.Env, "locked")
+		h.say(e.At, "environment."+f.Env, "locked%s", because(f.Over))
 	case kernel.NodeStarted:
 		if _, again := h.started[f.Node]; !again {
 			h.started[f.Node] = e.At
@@ -168,7 +171,6 @@ func (h *Human) command(at kernel.Time, fact kernel.Fact) {
 	switch f := fact.(type) {
 	case kernel.CommandSucceeded:
 		c := h.commands[f.Command]
-		delete(h.commands, f.Command)
 		switch c.Kind {
 		case kernel.Install:
 			h.say(at, c.Node, "%s: release %s is ready%s", c.Target, c.Release, reachedAt(f.Address))
@@ -185,7 +187,6 @@ func (h *Human) command(at kernel.Time, fact kernel.Fact) {
 		}
 	case kernel.CommandFailed:
 		c := h.commands[f.Command]
-		delete(h.commands, f.Command)
 		if !f.Failure.Cancelled {
 			h.say(at, orRun(c.Node+c.Env), "%s failed: %s%s", c.Kind, f.Failure.Summary, because(f.Failure.Detail))
 		}
