@@ -202,7 +202,15 @@ func Break(ctx context.Context, s store.Store, held *HeldError, b Broken) error 
 // Clear removes the lock of an environment that cannot be read, and reports whether
 // there was one. Fences begin anew, above all that can have been given.
 func Clear(ctx context.Context, s store.Store, environment string, b Broken) (bool, error) {
-	n := name{environment: environment}
+	return clearOne(ctx, s, name{environment: environment}, b)
+}
+
+// ClearRun is Clear for the lock of a run.
+func ClearRun(ctx context.Context, s store.Store, run string, b Broken) (bool, error) {
+	return clearOne(ctx, s, name{run: run}, b)
+}
+
+func clearOne(ctx context.Context, s store.Store, n name, b Broken) (bool, error) {
 	it, err := s.Get(ctx, n.key())
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -213,7 +221,7 @@ func Clear(ctx context.Context, s store.Store, environment string, b Broken) (bo
 	if _, err := decode(it); err == nil {
 		return false, nil
 	}
-	return true, save(ctx, s, entry{Environment: environment, Fence: b.At.UnixMilli(), Broken: &b}, it.Version)
+	return true, save(ctx, s, entry{Environment: n.environment, Run: n.run, Fence: b.At.UnixMilli(), Broken: &b}, it.Version)
 }
 
 // load reads a lock; one that was never taken is free, with an empty version.

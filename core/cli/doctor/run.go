@@ -14,6 +14,7 @@ import (
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/runs"
 )
@@ -39,7 +40,7 @@ type patient struct {
 func (x *exam) run(ctx context.Context, rec runs.Record) error {
 	x.count("runs", 1)
 	p := &patient{x: x, rec: rec, refs: map[int64][]string{}}
-	for _, look := range []func(context.Context) error{p.claim, p.readPlan, p.journal, p.snapshots, p.inbox, p.logs} {
+	for _, look := range []func(context.Context) error{p.claim, p.driver, p.readPlan, p.journal, p.snapshots, p.inbox, p.logs} {
 		if err := look(ctx); err != nil {
 			return err
 		}
@@ -86,6 +87,24 @@ func (p *patient) claim(ctx context.Context) error {
 	case run != p.rec.ID:
 		p.found(Finding{Severity: severe, Record: "the claim of plan " + p.rec.PlanDigest, Problem: "names run " + run})
 	}
+	return nil
+}
+
+// driver looks at the lock that the process which drives the run holds.
+func (p *patient) driver(ctx context.Context) error {
+	_, err := lock.FindRun(ctx, p.x.w.Store, p.rec.ID)
+	damage, ok := errors.AsType[*lock.DamagedError](err)
+	if !ok {
+		return err
+	}
+	p.found(Finding{
+		Severity: severe, Record: damage.Key, Problem: "cannot be read: it " + damage.Err.Error(),
+		Saved: "nobody can drive the run while nobody knows who does",
+		cure: func(ctx context.Context) (string, error) {
+			_, err := lock.ClearRun(ctx, p.x.w.Store, p.rec.ID, lock.Broken{By: p.x.w.Env.User, Host: p.x.w.Env.Host, At: p.x.now.UTC(), Why: "runner doctor: it was damaged"})
+			return "it was freed", err
+		},
+	})
 	return nil
 }
 
