@@ -3,11 +3,14 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/mattn/go-isatty"
 
@@ -43,21 +46,65 @@ func Commands(env *command.Env) []*command.Command {
 // Main runs the program with the process's own arguments and returns its exit code.
 func Main(version string) int {
 	env := ofProcess(version)
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	interrupts := make(chan struct{}, 4)
-	env.Interrupts = interrupts
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var ended atomic.Bool
+	env.Interrupts = interrupts(func() {
+		ended.Store(true)
+		cancel()
+	})
+	code := command.Dispatch(ctx, env, Commands(env), os.Args[1:])
+	if ended.Load() && code == command.Failed {
+		return command.Interrupted
+	}
+	return code
+}
+
+const (
+	// listenTime is how long a signal may wait for a run to hear it; endTime how
+	// long a command that drives none may take to end.
+	listenTime = 200 * time.Millisecond
+	endTime    = 3 * time.Second
+)
+
+// interrupts hands the signals that ask the process to end to whoever drives a
+// run. When nobody does, end is called, and the process ends with it. Signals that
+// the process was started to ignore, as by nohup, stay ignored.
+func interrupts(end func()) <-chan os.Signal {
+	signals, heard := make(chan os.Signal, 4), make(chan os.Signal)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
 	go func() {
-		for range signals {
-			interrupts <- struct{}{}
+		for sig := range signals {
+			select {
+			case heard <- sig:
+			case <-time.After(listenTime):
+				end()
+				time.AfterFunc(endTime, func() { os.Exit(command.Interrupted) })
+			}
 		}
 	}()
-	return command.Dispatch(context.Background(), env, Commands(env), os.Args[1:])
+	return heard
+}
+
+// outlive is Env.Outlive of a process: without it, to write to a pipe that nobody
+// reads would end it.
+func outlive(out *command.Output) func() (flush func()) {
+	return func() func() {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+		return out.Detach()
+	}
 }
 
 func ofProcess(version string) *command.Env {
+	out := command.NewOutput(os.Stdout, func(err error) {
+		fmt.Fprintf(os.Stderr, "The output cannot be written (%s); the run goes on. To follow it:\n  runner status\n", err)
+	})
 	env := &command.Env{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Version: version,
+		Stdin: os.Stdin, Stdout: out, Outlive: outlive(out), Stderr: os.Stderr, Environ: os.Environ(), Version: version,
 		Interactive: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
 	}
 	env.Dir, _ = os.Getwd()

@@ -13,7 +13,7 @@ import (
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/plan"
-	runindex "github.com/runner-pipelines/runner/core/runs"
+	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/store/dump"
 	"github.com/runner-pipelines/runner/core/store/memstore"
 	"github.com/runner-pipelines/runner/core/store/sqlite"
@@ -26,8 +26,8 @@ func facts(t *testing.T, dir string, each func(p *plan.Plan, events []kernel.Eve
 	if err := dump.Load(t.Context(), s, readFrozen(t, dir)); err != nil {
 		t.Fatal(err)
 	}
-	index := runindex.New(s)
-	for rec, err := range index.List(t.Context(), runindex.Filter{}) {
+	index := runs.New(s)
+	for rec, err := range index.List(t.Context(), runs.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestARunOfANewerRunnerIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rec, err := runindex.New(s).Find(t.Context(), runindex.Latest)
+			rec, err := runs.New(s).Find(t.Context(), runs.Latest)
 			if err != nil {
 				t.Fatal(err)
 			}

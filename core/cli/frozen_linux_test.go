@@ -25,7 +25,7 @@ import (
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lockfile"
 	"github.com/runner-pipelines/runner/core/plan"
-	runindex "github.com/runner-pipelines/runner/core/runs"
+	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/store"
 	"github.com/runner-pipelines/runner/core/store/dump"
 	"github.com/runner-pipelines/runner/core/store/memstore"
@@ -259,7 +259,7 @@ func thaw(t *testing.T, dir string) *frozenWorld {
 
 // summary is what a run comes to when it is folded.
 type summary struct {
-	Run      runindex.Record
+	Run      runs.Record
 	Idle     kernel.Idle
 	Outcome  kernel.Outcome
 	Segments int
@@ -277,8 +277,8 @@ func summaryOf(t *testing.T, items []store.Item) []byte {
 		t.Fatal(err)
 	}
 	var out []summary
-	index := runindex.New(s)
-	for rec, err := range index.List(t.Context(), runindex.Filter{}) {
+	index := runs.New(s)
+	for rec, err := range index.List(t.Context(), runs.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -422,7 +422,7 @@ func newest(t *testing.T, w *frozenWorld) told {
 		t.Fatal(err)
 	}
 	var s struct {
-		Run   runindex.Record
+		Run   runs.Record
 		Nodes []kernel.NodeView
 	}
 	if err := json.Unmarshal(out, &s); err != nil {

@@ -107,10 +107,8 @@ func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
 		return e.verify(ctx, j)
 	case kernel.Observe, kernel.Install, kernel.Scale, kernel.SetWeight, kernel.Settle, kernel.Retire:
 		return e.targetCommand(ctx, j)
-	case kernel.TakeLock:
-		return e.takeLock(ctx, j)
-	case kernel.FreeLock:
-		return e.freeLock(ctx, j)
+	case kernel.TakeLock, kernel.FreeLock:
+		return e.lockCommand(ctx, j)
 	}
 	return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Unknown command", Detail: string(j.Kind)}}
 }

@@ -129,7 +129,7 @@ func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
 	case errors.As(err, &held):
 		why.Detail = InTheWay(held)
 	default:
-		why = Left{Summary: "Lock could not be taken", Detail: err.Error()}
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: lockUntaken, Detail: err.Error()}}
 	}
 	if e.locks.resumed {
 		// What was begun is not given up for that.

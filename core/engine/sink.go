@@ -37,10 +37,13 @@ func (s *sink) Log(l host.Line) {
 }
 
 func (s *sink) write(line logs.Line) {
-	if s.writer == nil {
-		s.writer = logs.NewWriter(s.e.Store, s.e.Config.Run.ID, strconv.FormatInt(s.job.ID, 10))
+	// Nobody waits for a store that does not answer.
+	if !s.e.isAway.Load() {
+		if s.writer == nil {
+			s.writer = logs.NewWriter(s.e.Store, s.e.Config.Run.ID, strconv.FormatInt(s.job.ID, 10))
+		}
+		s.writer.Write(line)
 	}
-	s.writer.Write(line)
 	s.e.logLine(s.job.Command, line)
 }
 

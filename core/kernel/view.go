@@ -61,6 +61,29 @@ func (s *State) Idle() Idle {
 	return Busy
 }
 
+// Exposed lists the nodes whose rollouts are on their way forward while
+// candidates have some of the traffic.
+func (s *State) Exposed() []string {
+	var out []string
+	for i := range s.d.Nodes {
+		if n := &s.d.Nodes[i]; n.standsBetween() && n.Rollout.Phase == forward {
+			out = append(out, n.def.ID)
+		}
+	}
+	return out
+}
+
+// GoingBack reports whether traffic is being given back, or an action undone.
+func (s *State) GoingBack() bool {
+	for i := range s.d.Nodes {
+		n := &s.d.Nodes[i]
+		if n.Status == undoing || n.beingUndone() || n.Status != settled && n.Rollout != nil && n.Rollout.Phase == back {
+			return true
+		}
+	}
+	return false
+}
+
 // wakes reports whether a timer will make something go on; the end of a gate's
 // time only takes it away.
 func (s *State) wakes() bool {

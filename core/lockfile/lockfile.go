@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
 
@@ -88,7 +89,7 @@ func (p *Plugin) Clone() *Plugin {
 
 // Load reads the file at path. A missing file is an empty File.
 func Load(path string) (*File, hcl.Diagnostics) {
-	src, err := os.ReadFile(path)
+	src, err := regular.Read(path, maxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &File{}, nil
 	}

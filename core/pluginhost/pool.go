@@ -299,7 +299,12 @@ func (p *Pool) Quarantine(plugin host.Plugin, grace time.Duration) {
 func (p *Pool) Hashes() map[string]string { return p.programs.hashes() }
 
 // StopAll stops every process, in parallel, and waits. Get fails afterwards.
-func (p *Pool) StopAll() {
+func (p *Pool) StopAll() { p.stopAll(p.cfg.StopGrace) }
+
+// Kill is StopAll without patience. It may be called while StopAll waits.
+func (p *Pool) Kill() { p.stopAll(0) }
+
+func (p *Pool) stopAll(grace time.Duration) {
 	p.mu.Lock()
 	p.stopped = true
 	var running []*member
@@ -310,7 +315,7 @@ func (p *Pool) StopAll() {
 	p.stop()
 	var wg sync.WaitGroup
 	for _, m := range running {
-		wg.Go(func() { m.Stop(p.cfg.StopGrace) })
+		wg.Go(func() { m.Stop(grace) })
 	}
 	wg.Wait()
 	p.members.Wait()

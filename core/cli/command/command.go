@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -26,8 +27,11 @@ type Env struct {
 	Version string
 	// Interactive: a person can be asked on Stdin.
 	Interactive bool
-	// Interrupts gets a value for every Ctrl-C or termination signal; may be nil.
-	Interrupts <-chan struct{}
+	// Interrupts gets every Ctrl-C and termination signal; may be nil.
+	Interrupts <-chan os.Signal
+	// Outlive makes the process go on when nobody reads Stdout any more; what it
+	// returns waits for a reader that is there. May be nil.
+	Outlive func() (flush func())
 	// ExeDir is the folder of the program; may be empty.
 	ExeDir string
 	// User is who runs the program, Groups the local groups of that user.
@@ -244,7 +248,7 @@ func exitCode(env *Env, err error) int {
 		fmt.Fprintf(env.Stderr, "Error: Wrong use of the command line\n\n%s To see how it is used:\n  runner %s -help\n", usage.Message, usage.Command.Name)
 		return Failed
 	}
-	fmt.Fprintf(env.Stderr, "Error: %s\n", sentence(err.Error()))
+	fmt.Fprintf(env.Stderr, "Error: %s\n", Sentence(err.Error()))
 	var advised interface{ Advice() string }
 	if errors.As(err, &advised) {
 		fmt.Fprintf(env.Stderr, "\n%s\n", advised.Advice())
@@ -252,7 +256,8 @@ func exitCode(env *Env, err error) int {
 	return Failed
 }
 
-func sentence(s string) string {
+// Sentence begins with a capital letter what is to stand as a sentence.
+func Sentence(s string) string {
 	if s == "" {
 		return s
 	}

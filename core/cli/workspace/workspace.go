@@ -17,6 +17,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
@@ -150,6 +151,9 @@ func (w *Workspace) HeadDir() string { return filepath.Join(w.Data, "heads") }
 // ArtifactDir is where artifacts are kept.
 func (w *Workspace) ArtifactDir() string { return filepath.Join(w.Data, "artifacts") }
 
+// SpoolDir is where runs record what the state does not take.
+func (w *Workspace) SpoolDir() string { return filepath.Join(w.Data, "spool") }
+
 // Places are where programs of plugins may lie.
 func (w *Workspace) Places(pluginDir string) discover.Places {
 	if pluginDir == "" {
@@ -272,9 +276,9 @@ func (w *Workspace) Values(vars, files []string) (scope.Values, error) {
 	}
 	v := scope.Values{Environ: w.Env.Environ, Files: auto, Vars: vars}
 	for _, name := range files {
-		b, err := os.ReadFile(absolute(w.Env.Dir, name))
+		b, err := regular.Read(absolute(w.Env.Dir, name), scope.MaxValues)
 		if err != nil {
-			return v, err
+			return v, fmt.Errorf("reading values from %s: %w", name, err)
 		}
 		v.Files = append(v.Files, scope.ValuesFile{Name: name, Source: b})
 	}

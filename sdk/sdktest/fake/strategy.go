@@ -20,6 +20,7 @@ type Strategy struct {
 
 	Misbehave string `hcl:"misbehave,optional" doc:"hang, crash, panic, error; deaf to harm; eager: weight before the verification; impure; lower a weight; finer than possible; forever waiting; idle; too much memory; name a stranger; retire with weight; enter a step again; finish early; misled: wait for an approval nobody offers; pushy: take a refusal for an approval"`
 	After     int    `hcl:"after,optional" doc:"steps entered before it misbehaves"`
+	While     string `hcl:"while,optional" doc:"file: it misbehaves only while that exists"`
 }
 
 var misbehaviours = []string{
@@ -53,12 +54,20 @@ func (s *Strategy) Needs() strategy.Needs {
 
 // Next needs no memory.
 func (s *Strategy) Next(in strategy.Snapshot) (strategy.Decision, error) {
-	if s.Misbehave != "" && len(in.Steps) >= s.After {
+	if s.Misbehave != "" && len(in.Steps) >= s.After && s.now() {
 		if d, err, done := s.misbehave(in); done {
 			return d, err
 		}
 	}
 	return s.decide(in), nil
+}
+
+func (s *Strategy) now() bool {
+	if s.While == "" {
+		return true
+	}
+	_, err := os.Stat(s.While)
+	return err == nil
 }
 
 func (s *Strategy) decide(in strategy.Snapshot) strategy.Decision {
