@@ -2,7 +2,7 @@
 # env above all: these variables are shown to the plugin. Keep the file in version control.
 
 plugin "runner/fake" {
-  digest      = "ae62b59810bab0ee0527f5556dbb3ab840ab9427b62888c2f20ce57c00b84854"
+  digest      = "c7c97585ff87f6bc3a52f222aaa3ec3617d7cda36bd162f5f16485fb270e525d"
   version     = "1.2.3"
   constraints = "~> 1.2"
   protocol    = 1
@@ -45,7 +45,7 @@ plugin "runner/fake" {
 
   component "fake_strategy" {
     kind   = "strategy"
-    schema = "1181dcc0f3efc375e0169454579ae64940fb2b8ae4f3e847ff572f35b21437a7"
+    schema = "5a2972219343139d0380aa76d87b6489773aa127c82447d1cbaa1b7e5d23fd67"
   }
 
   component "fake_target" {
