@@ -99,7 +99,7 @@ func (p *patient) driver(ctx context.Context) error {
 	}
 	p.found(Finding{
 		Severity: severe, Record: damage.Key, Problem: "cannot be read: it " + damage.Err.Error(),
-		Saved: "nobody can drive the run while nobody knows who does",
+		Saved: "on this machine another lock tells who drives the run; from elsewhere nobody can",
 		cure: func(ctx context.Context) (string, error) {
 			_, err := lock.ClearRun(ctx, p.x.w.Store, p.rec.ID, lock.Broken{By: p.x.w.Env.User, Host: p.x.w.Env.Host, At: p.x.now.UTC(), Why: "runner doctor: it was damaged"})
 			return "it was freed", err
