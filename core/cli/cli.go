@@ -20,6 +20,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/doctor"
 	"github.com/runner-pipelines/runner/core/cli/format"
+	"github.com/runner-pipelines/runner/core/cli/graph"
 	"github.com/runner-pipelines/runner/core/cli/history"
 	"github.com/runner-pipelines/runner/core/cli/initialize"
 	logscmd "github.com/runner-pipelines/runner/core/cli/logs"
@@ -31,13 +32,15 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/unlock"
 	"github.com/runner-pipelines/runner/core/cli/validate"
 	versioncmd "github.com/runner-pipelines/runner/core/cli/version"
+	"github.com/runner-pipelines/runner/core/cli/watch"
+	"github.com/runner-pipelines/runner/sdk/host"
 )
 
 // Commands are all commands, in the order of the overview.
 func Commands(env *command.Env) []*command.Command {
 	return []*command.Command{
 		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
-		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil),
+		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
 		history.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil), versioncmd.New(env, nil),
 	}
@@ -45,11 +48,12 @@ func Commands(env *command.Env) []*command.Command {
 
 // Main runs the program with the process's own arguments and returns its exit code.
 func Main(version string) int {
+	host.ForbidCoreDumps()
 	env := ofProcess(version)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var ended atomic.Bool
-	env.Interrupts = interrupts(func() {
+	env.Interrupts, env.Interrupt = interrupts(func() {
 		ended.Store(true)
 		cancel()
 	})
@@ -69,8 +73,9 @@ const (
 
 // interrupts hands the signals that ask the process to end to whoever drives a
 // run. When nobody does, end is called, and the process ends with it. Signals that
-// the process was started to ignore, as by nohup, stay ignored.
-func interrupts(end func()) <-chan os.Signal {
+// the process was started to ignore, as by nohup, stay ignored. Raise stands for a
+// Ctrl-C where a terminal makes no signal of it.
+func interrupts(end func()) (_ <-chan os.Signal, raise func()) {
 	signals, heard := make(chan os.Signal, 4), make(chan os.Signal)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(sig) {
@@ -87,7 +92,12 @@ func interrupts(end func()) <-chan os.Signal {
 			}
 		}
 	}()
-	return heard
+	return heard, func() {
+		select {
+		case signals <- os.Interrupt:
+		default: // as many as anybody can hear are waiting
+		}
+	}
 }
 
 // outlive is Env.Outlive of a process: without it, to write to a pipe that nobody
@@ -106,6 +116,9 @@ func ofProcess(version string) *command.Env {
 	env := &command.Env{
 		Stdin: os.Stdin, Stdout: out, Outlive: outlive(out), Stderr: os.Stderr, Environ: os.Environ(), Version: version,
 		Interactive: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
+	}
+	if isatty.IsTerminal(os.Stdout.Fd()) {
+		env.Terminal = os.Stdout
 	}
 	env.Dir, _ = os.Getwd()
 	env.Host, _ = os.Hostname()

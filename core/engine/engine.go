@@ -137,6 +137,8 @@ type Engine struct {
 	// unrecorded: people were told that there is no record.
 	unrecorded bool
 	goingBack  atomic.Bool
+	// unreadable is set when an earlier stage's outputs cannot be opened.
+	unreadable error
 }
 
 // bySignal is who stops a run with Ctrl-C or its like.
@@ -207,7 +209,9 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 func (e *Engine) GoingBack() bool { return e.goingBack.Load() }
 
 func (e *Engine) run(ctx context.Context) (kernel.Idle, error) {
-	e.restoreResults()
+	if err := e.restoreResults(); err != nil {
+		return kernel.Busy, err
+	}
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errNow)
 	defer e.abandon()

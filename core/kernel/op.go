@@ -156,9 +156,10 @@ func (s *State) issued(c Command) error {
 	if err != nil {
 		return err
 	}
-	losses := o.Losses
+	// A look at what is so may come between a loss and the next try.
+	losses, looking := o.Losses, c.Kind == Observe || o.Last == nil
 	*o = op{Cmd: c.ID, Last: &c, Attempt: c.Attempt}
-	if c.Attempt > 1 {
+	if c.Attempt > 1 || looking {
 		o.Losses = losses
 	}
 	s.d.Commands[c.ID] = &inflight{Command: c}

@@ -342,7 +342,7 @@ func (s *State) targetObserved(n *nodeState, f TargetObserved) error {
 	if err != nil {
 		return err
 	}
-	o.reset()
+	*o = op{Losses: o.Losses}
 	t := n.Rollout.target(n.def, f.Target)
 	if t == nil {
 		return fmt.Errorf("no target %q in %s", f.Target, f.Node)

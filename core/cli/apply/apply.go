@@ -13,9 +13,9 @@ import (
 
 	"github.com/runner-pipelines/runner/core/cli/ask"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
-	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lock"
@@ -28,7 +28,7 @@ type Options struct {
 	Env         *command.Env
 	PlanFile    string
 	AutoApprove bool
-	JSON        bool
+	Display     display.Options
 	Parallelism int
 	LockTimeout time.Duration
 	Planning    planning.Options
@@ -57,7 +57,7 @@ When the state cannot be written for 15 seconds, nothing new is begun, and rollo
 under way go back to the stable release.`,
 	}
 	c.Flags.BoolVar(&opts.AutoApprove, "auto-approve", false, "do not ask before the run")
-	c.Flags.BoolVar(&opts.JSON, "json", false, "one JSON object a line")
+	opts.Display.Flags(c.Flags)
 	c.Flags.IntVar(&opts.Parallelism, "parallelism", 10, "run at most `n` actions at once")
 	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for an environment that another run has")
 	opts.Planning.Flags(c.Flags)
@@ -99,7 +99,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	defer w.Close()
-	v := viewOf(opts)
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	made, err := prepare(ctx, w, opts, alive, pool)
 	if err != nil {
 		return err
@@ -127,13 +127,6 @@ func open(ctx context.Context, opts *Options) (*workspace.Workspace, error) {
 		return workspace.OpenRuns(ctx, opts.Env)
 	}
 	return workspace.Ready(opts.Env, opts.Planning.Vars, opts.Planning.Files)
-}
-
-func viewOf(opts *Options) view.View {
-	if opts.JSON {
-		return view.NewJSON(opts.Env.Stdout)
-	}
-	return view.NewHuman(opts.Env.Stdout)
 }
 
 // prepare makes a plan, or opens the one that was kept.

@@ -32,6 +32,10 @@ type Env struct {
 	// Outlive makes the process go on when nobody reads Stdout any more; what it
 	// returns waits for a reader that is there. May be nil.
 	Outlive func() (flush func())
+	// Terminal is what Stdout is, where that can be drawn on; else nil.
+	Terminal *os.File
+	// Interrupt stands for a Ctrl-C where the keys are read; may be nil.
+	Interrupt func()
 	// ExeDir is the folder of the program; may be empty.
 	ExeDir string
 	// User is who runs the program, Groups the local groups of that user.

@@ -212,7 +212,8 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	if d.w.Env.Outlive != nil {
 		defer d.w.Env.Outlive()()
 	}
-	d.v.Opened(d.rec.ID)
+	d.v.Opened(view.Opening{Run: d.rec.ID, Plan: d.plan, State: state})
+	defer d.v.Close()
 	d.prog.Scope.SetRun(d.rec.ID, d.rec.Initiator)
 	stop := make(chan kernel.StopMode, 2)
 	done := make(chan struct{})
@@ -344,17 +345,50 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 	return witness.Forget(d.w.HeadDir(), d.rec.ID)
 }
 
-// leave shows where the run stands and chooses the exit code.
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {
-	s := view.Summary{Run: d.rec.ID, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes()}
+	var values map[string]json.RawMessage
+	if state.Outcome() == kernel.Succeeded {
+		values = outputs(d.prog)
+	}
+	return Leave(d.v, d.rec.ID, state, idle, elapsed, values)
+}
+
+// Abandoned is why a run is open whose process has gone without a word.
+const Abandoned kernel.Idle = "abandoned"
+
+// Standing is why an open run that nobody drives stands still: a run that left
+// because only people could go on was stopped too.
+func Standing(state *kernel.State) kernel.Idle {
+	idle := state.Idle()
+	if idle != kernel.Stopped {
+		return idle
+	}
+	people := false
+	for _, n := range state.Nodes() {
+		if n.Outcome == "" && n.Rollout != nil && n.Rollout.Between {
+			return idle
+		}
+		for _, g := range n.Gates {
+			people = people || g.Open
+		}
+	}
+	if people {
+		return kernel.WaitingForPeople
+	}
+	return idle
+}
+
+// Leave shows where the run stands and chooses the exit code.
+func Leave(v view.View, run string, state *kernel.State, idle kernel.Idle, elapsed time.Duration, outputs map[string]json.RawMessage) error {
+	s := view.Summary{Run: run, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes(), Outputs: outputs}
+	if idle == kernel.Busy {
+		idle = Abandoned
+	}
 	if idle != kernel.Closed {
 		s.Idle = string(idle)
 	}
-	if state.Outcome() == kernel.Succeeded {
-		s.Outputs = outputs(d.prog)
-	}
 	s.Next = next(s)
-	d.v.Summary(s)
+	v.Summary(s)
 	code := codeOf(state.Outcome(), idle)
 	if code == command.OK {
 		return nil
@@ -394,7 +428,7 @@ func next(s view.Summary) []string {
 			}
 		}
 		return append(out, "runner resume "+s.Run)
-	case string(kernel.Stopped), string(kernel.Halted):
+	case string(kernel.Stopped), string(kernel.Halted), string(Abandoned):
 		return []string{"runner resume " + s.Run, "runner rollback " + s.Run}
 	}
 	if s.Outcome == string(kernel.Failed) || s.Outcome == string(kernel.RollbackFailed) {

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
-	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 )
 
@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Env         *command.Env
 	Run         string
-	JSON        bool
+	Display     display.Options
 	Parallelism int
 	LockTimeout time.Duration
 	Planning    planning.Options
@@ -37,7 +37,7 @@ argument it takes the newest run. Sensitive variables must be given again.
 One process drives a run. With -lock-timeout this one waits until the other has left,
 and for environments that other runs have; without, it says who is in the way.`,
 	}
-	c.Flags.BoolVar(&opts.JSON, "json", false, "one JSON object a line")
+	opts.Display.Flags(c.Flags)
 	c.Flags.IntVar(&opts.Parallelism, "parallelism", 10, "run at most `n` actions at once")
 	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for who drives the run or has its environments")
 	opts.Planning.Flags(c.Flags)
@@ -70,10 +70,7 @@ func run(ctx context.Context, opts *Options) error {
 	if !rec.Closed.IsZero() {
 		return drive.Ended(rec)
 	}
-	var v view.View = view.NewHuman(opts.Env.Stdout)
-	if opts.JSON {
-		v = view.NewJSON(opts.Env.Stdout)
-	}
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	return drive.Resume(ctx, w, v, rec, drive.Options{
 		Parallelism: opts.Parallelism, LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir,
 		Vars: opts.Planning.Vars, Files: opts.Planning.Files,

@@ -76,7 +76,7 @@ func run(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	s := Status{Run: rec, Nodes: past.State.Nodes(), Locks: locks, Idle: past.State.Idle()}
+	s := Status{Run: rec, Nodes: past.State.Nodes(), Locks: locks, Idle: drive.Standing(past.State)}
 	if rec.Closed.IsZero() {
 		if s.Live, err = drive.Live(ctx, w, rec); err != nil {
 			return err
@@ -98,7 +98,7 @@ func human(opts *Options, s Status) {
 	case !s.Run.Closed.IsZero():
 	case s.Live:
 		how = "under way"
-	case s.Idle == kernel.WaitingForPeople || s.Idle == kernel.Stopped && waits(s):
+	case s.Idle == kernel.WaitingForPeople:
 		how = "waits for people"
 	default:
 		how = "open, and nobody drives it"
@@ -127,15 +127,4 @@ func human(opts *Options, s Status) {
 		}
 		fmt.Fprintf(out, "  runner resume %s\n  runner rollback %s\n", s.Run.ID, s.Run.ID)
 	}
-}
-
-func waits(s Status) bool {
-	for _, n := range s.Nodes {
-		for _, g := range n.Gates {
-			if g.Open {
-				return true
-			}
-		}
-	}
-	return false
 }

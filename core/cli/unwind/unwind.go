@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/view"
@@ -20,7 +21,7 @@ import (
 
 // Options of taking back.
 type Options struct {
-	JSON bool
+	Display display.Options
 	// Undo finished actions too.
 	Undo   bool
 	Reason string
@@ -44,10 +45,7 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 	if err != nil || !mine {
 		return err
 	}
-	var v view.View = view.NewHuman(w.Env.Stdout)
-	if opts.JSON {
-		v = view.NewJSON(w.Env.Stdout)
-	}
+	v := display.New(w.Env, w.Dir, opts.Display)
 	how := drive.Options{LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files, Back: true}
 	if unposted != nil {
 		how.Unwind = post.Unwind

@@ -14,7 +14,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/artifact"
+	"github.com/runner-pipelines/runner/core/cli/ci"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/internal/regular"
@@ -64,14 +66,24 @@ func (w *Workspace) Check(vars, files []string) hcl.Diagnostics {
 	if diags := w.Initialised(); diags.HasErrors() {
 		return diags
 	}
-	values, err := w.Values(vars, files)
+	_, diags, err := w.Program(vars, files)
 	if err != nil {
 		return hcl.Diagnostics{diagnostics.Error(hcl.Range{}, "Variable file cannot be read", "%s.", err)}
 	}
-	_, diags := program.New(w.Pipeline, program.Options{
+	return diags
+}
+
+// Program is the pipeline without its plugins: variables that have no value are
+// unknown. The error is that of a variable file.
+func (w *Workspace) Program(vars, files []string) (*program.Program, hcl.Diagnostics, error) {
+	values, err := w.Values(vars, files)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, diags := program.New(w.Pipeline, program.Options{
 		Catalog: w.Catalog, Values: values, World: w.World(), Redactor: w.Redactor, AllowMissing: true,
 	})
-	return diags
+	return p, diags, nil
 }
 
 // Ready opens the pipeline for a command that carries it out: with any mistake
@@ -295,8 +307,12 @@ func (w *Workspace) Show(out io.Writer, diags hcl.Diagnostics) error {
 	if w.Pipeline != nil {
 		files = w.Pipeline.Files
 	}
-	if err := diagnostics.Write(w.Redactor.NewWriter(out), diagnostics.Tidy(diags), files); err != nil {
+	out = w.Redactor.NewWriter(out)
+	if err := diagnostics.Write(out, diagnostics.Tidy(diags), files); err != nil {
 		return err
+	}
+	if service := display.Service(w.Env); service != nil {
+		ci.Mark(out, service, diags, display.Place(w.Env, w.Dir))
 	}
 	if diags.HasErrors() {
 		return &command.ExitError{Code: command.Failed}

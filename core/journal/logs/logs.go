@@ -131,22 +131,39 @@ func decodeChunk(run, command string, it store.Item) (raw []byte, hash string, e
 // damaged or missing is a *journal.DamageError; the chunks after it follow. Whether the
 // last ones are there, only Verify can tell.
 func Read(ctx context.Context, s store.Store, run, command string) iter.Seq2[Line, error] {
+	return NewCursor(run, command).Next(ctx, s)
+}
+
+// Cursor reads the log of a command bit by bit, while it is written.
+type Cursor struct {
+	run, command string
+	// last is the key of the last chunk that was read.
+	last string
+	// next is the number of the chunk that comes after it.
+	next int
+}
+
+// NewCursor is before the first line.
+func NewCursor(run, command string) *Cursor { return &Cursor{run: run, command: command} }
+
+// Next yields the lines that were stored since the last call, as Read does.
+func (c *Cursor) Next(ctx context.Context, s store.Store) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		next := 0
-		for it, err := range store.Scan(ctx, s, prefix(run, command), "") {
+		for it, err := range store.Scan(ctx, s, prefix(c.run, c.command), c.last) {
 			var raw []byte
-			if err == nil && it.Key != key(run, command, next) {
-				missing := &journal.DamageError{Run: run, Key: key(run, command, next), What: "is missing; the next one found is " + it.Key}
+			if due := key(c.run, c.command, c.next); err == nil && it.Key != due {
+				missing := &journal.DamageError{Run: c.run, Key: due, What: "is missing; the next one found is " + it.Key}
 				if !yield(Line{}, missing) {
 					return
 				}
-				if n, err := strconv.Atoi(strings.TrimPrefix(it.Key, prefix(run, command))); err == nil {
-					next = n
+				if n, err := strconv.Atoi(strings.TrimPrefix(it.Key, prefix(c.run, c.command))); err == nil {
+					c.next = n
 				}
 			}
-			next++
 			if err == nil {
-				raw, _, err = decodeChunk(run, command, it)
+				c.last = it.Key
+				c.next++
+				raw, _, err = decodeChunk(c.run, c.command, it)
 			}
 			if err != nil && !yield(Line{}, err) {
 				return
@@ -154,7 +171,7 @@ func Read(ctx context.Context, s store.Store, run, command string) iter.Seq2[Lin
 			for text := range bytes.Lines(raw) {
 				var l Line
 				if err := json.Unmarshal(text, &l); err != nil {
-					err = &journal.DamageError{Run: run, Key: it.Key, What: "holds a line that cannot be read: " + err.Error()}
+					err = &journal.DamageError{Run: c.run, Key: it.Key, What: "holds a line that cannot be read: " + err.Error()}
 					if !yield(Line{}, err) {
 						return
 					}

@@ -2,7 +2,7 @@
 # env above all: these variables are shown to the plugin. Keep the file in version control.
 
 plugin "runner/fake" {
-  digest      = "c7c97585ff87f6bc3a52f222aaa3ec3617d7cda36bd162f5f16485fb270e525d"
+  digest      = "6b2586612616d07f9d1bccf2a4ac5abeffe537104711adc11e4d7be976a2aeb6"
   version     = "1.2.3"
   constraints = "~> 1.2"
   protocol    = 1
@@ -23,9 +23,14 @@ plugin "runner/fake" {
     schema = "39b90bf4156330b6b081753e484b6c0bb928978267e0500f6c8dc68e38a221a4"
   }
 
+  component "fake_leak" {
+    kind   = "action"
+    schema = "1750be2c6353c0234f17c37efab507372891142123ae29ddaf7ff091170239e6"
+  }
+
   component "fake_metrics" {
     kind   = "metrics"
-    schema = "25f256b4744bf4d45312efa4b17d665c0835e419f2a092c68faf3ed7ef4f295b"
+    schema = "6261fa4ae8d431295cb160b620ce08a551e7eb0d711a66e1edfc5c47ed3b2365"
   }
 
   component "fake_once" {
@@ -45,11 +50,11 @@ plugin "runner/fake" {
 
   component "fake_strategy" {
     kind   = "strategy"
-    schema = "5a2972219343139d0380aa76d87b6489773aa127c82447d1cbaa1b7e5d23fd67"
+    schema = "0bc3dd476071571c1c27dc45be6cf22fbee48124e1c6b492d635cb67c19128f7"
   }
 
   component "fake_target" {
     kind   = "target"
-    schema = "4ad58c4f48511c3e870d85b9efff1d5acfec9ce7ff4f1005b487247bffc3fdbf"
+    schema = "6ba2f1b003d95400d7459fe27b1a7affab7106d187b8cd2eb9ec7559819e988d"
   }
 }
