@@ -285,7 +285,7 @@ func (s *State) applyToNode(fact Fact) error {
 	case GateClosed:
 		s.gateClosed(n, f)
 	case RolloutOpened:
-		s.rolloutOpened(n, f)
+		return s.rolloutOpened(n, f)
 	default:
 		if n.Rollout == nil {
 			return fmt.Errorf("node %s has no rollout under way", id)

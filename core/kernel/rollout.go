@@ -181,7 +181,10 @@ func (s *State) openRollout(n *nodeState) {
 	}
 }
 
-func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) {
+func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) error {
+	if n.def.Rollout == nil || n.Planned == nil || len(n.Planned.Targets) != len(n.def.Rollout.Targets) {
+		return fmt.Errorf("node %s was not planned as a rollout", n.def.ID)
+	}
 	r := &rolloutState{Phase: forward, First: f.First, AskDirty: true, Targets: make([]targetState, len(n.def.Rollout.Targets))}
 	for i, p := range n.Planned.Targets {
 		t := &r.Targets[i]
@@ -197,12 +200,16 @@ func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) {
 	n.Rollout = r
 	s.watchFrom(r)
 	s.freePlaces(n, true)
+	return nil
 }
 
 func (s *State) applyToRollout(n *nodeState, fact Fact) error {
 	r := n.Rollout
 	switch f := fact.(type) {
 	case WaveEntered:
+		if f.Wave < 0 || f.Wave >= len(n.def.Rollout.Waves) {
+			return fmt.Errorf("node %s has no wave %d", n.def.ID, f.Wave)
+		}
 		r.Wave = f.Wave
 		r.Steps, r.Unwatched, r.Wait, r.Decided, r.Finished, r.Memory = nil, nil, Wait{}, false, false, nil
 		r.AskDirty, r.DeadlinePassed = true, false

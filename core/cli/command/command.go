@@ -261,6 +261,10 @@ func exitCode(env *Env, err error) int {
 		return Failed
 	}
 	fmt.Fprintf(env.Stderr, "Error: %s\n", Sentence(err.Error()))
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		fmt.Fprintf(env.Stderr, "\n%s\n", advised.Advice())
+	}
 	return Failed
 }
 
