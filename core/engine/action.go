@@ -413,7 +413,6 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 		return gone
 	}
 	log := e.newSink(j)
-	var err error
 	if j.node.Rollback != nil {
 		_, err = plugin.RunAction(ctx, e.call(j), s.Entry.Name, bound.Wire(), nil, log)
 	} else {
