@@ -23,4 +23,5 @@ strategy "halves" {
   valid     = [{}, { bake = "0s" }, { bake = "1d", approve = "go" }]
   invalid   = [{ config = { bake = "-1m" }, at = "bake" }]
   approvals = ["go"]
+  worlds    = 200
 }

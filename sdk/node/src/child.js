@@ -18,7 +18,7 @@ while read -r sign group; do
   -) kept=; for g in $groups; do [ "$g" = "$group" ] || kept="$kept $g"; done; groups=$kept ;;
   esac
 done
-for g in $groups; do kill -9 -- "-$g" 2>/dev/null; done
+for g in $groups; do kill -9 "-$g" 2>/dev/null; done
 `;
 
 // A program begins when the guard has been told of it: should the plugin end
