@@ -15,8 +15,8 @@ action "greet" {
 }
 
 target "flag" {
-  fresh   = { file = "${dir}/flag-${count}.json" }
-  invalid = [{ config = { file = 7 }, at = "file" }]
+  fresh   = { file = "${dir}/flag-${count}.json", text = "Hello" }
+  invalid = [{ config = { file = 7, text = "Hello" }, at = "file" }]
 }
 
 strategy "halves" {

@@ -211,11 +211,11 @@ func (tk *targetKinds) UnmarshalJSON(b []byte) error {
 
 func (t *tester) metrics(b *block, c host.Component, s sdktest.Subject) (func(sdktest.T), string) {
 	suite := metricstest.Suite{Subject: s}
-	var make []string
-	b.get("traffic", cty.List(cty.String), &make)
-	if len(make) > 0 {
+	var program []string
+	b.get("traffic", cty.List(cty.String), &program)
+	if len(program) > 0 {
 		suite.Traffic = func(st sdktest.T) metricstest.Traffic {
-			out, err := output(st.Context(), b.dir, make)
+			out, err := output(st.Context(), b.dir, program)
 			if err != nil {
 				st.Fatalf("traffic: %v", err)
 			}

@@ -28,7 +28,10 @@ const refuse = (summary, detail) => {
  */
 export const flag = {
   doc: "A file that says which share of the users sees which release.",
-  config: { file: string({ doc: "The file, as JSON." }) },
+  config: {
+    file: string({ doc: "The file, as JSON." }),
+    text: string({ doc: "What the users of this release are shown." }),
+  },
 
   capabilities: () => ({ sideBySide: true, weights: "percent", step: 1 }),
 
@@ -41,7 +44,7 @@ export const flag = {
     const state = await load(config);
     const there = state.releases.find((r) => r.id === release.id);
     if (there) return { ...there, created: new Date(there.created) };
-    const fresh = { id: release.id, version: release.version, labels: release.labels, created: new Date() };
+    const fresh = { id: release.id, version: release.version, labels: { ...release.labels, text: config.text }, created: new Date() };
     state.releases.push(fresh);
     await save(config, state);
     return fresh;

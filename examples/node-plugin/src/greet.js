@@ -29,7 +29,7 @@ export const greet = {
     if (req.isUnknown("file") || req.isUnknown("name")) return { deferred: "the file or the name is not known yet", needs: req.unknown };
     const now = await read(config.file);
     const changes = now === wanted(config) ? [] : [{ action: now === null ? "create" : "update", subject: config.file, summary: `greets ${config.name}` }];
-    return { changes, wayBack: "exact", estimate: config.after };
+    return { changes, outputs: result(wanted(config)), wayBack: "exact", estimate: config.after };
   },
 
   async run(config, req) {
