@@ -105,7 +105,7 @@ func (h *Human) Event(e kernel.Event) {
 	case kernel.RunUnwinding:
 		h.say(e.At, "run", "taken back by %s%s", f.By, because(f.Why))
 	case kernel.LockTaken:
-		h.say(e.At, "environment."+f.Env, "locked")
+		h.say(e.At, "environment."+f.Env, "locked%s", because(f.Over))
 	case kernel.NodeStarted:
 		if _, again := h.started[f.Node]; !again {
 			h.started[f.Node] = e.At
@@ -195,7 +195,7 @@ func (h *Human) command(at kernel.Time, fact kernel.Fact) {
 		}
 	case kernel.CommandLost:
 		c := h.commands[f.Command]
-		h.say(at, orRun(c.Node+c.Env), "%s: its process was lost", c.Kind)
+		h.say(at, orRun(c.Node+c.Env), "%s: its process was lost%s", c.Kind, because(f.Why))
 	case kernel.Verified:
 		if f.OK {
 			h.say(at, f.Node, "%s: verified %s", f.Target, f.Name)
