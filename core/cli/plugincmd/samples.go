@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -32,6 +33,7 @@ type samples struct {
 	// Plugin is the plugin block.
 	Plugin sdktest.Config
 
+	// path is the file's as people see it.
 	path   string
 	files  map[string]*hcl.File
 	blocks []*hcl.Block
@@ -69,6 +71,9 @@ func open(opts *Options, program string) (*samples, error) {
 		}
 	}
 	src, err := os.ReadFile(path)
+	if rel, relErr := filepath.Rel(opts.Env.Dir, path); relErr == nil && filepath.IsLocal(rel) {
+		s.path = rel
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && opts.Config == "":
 		return s, nil
@@ -176,7 +181,33 @@ func (s *samples) value(a *hcl.Attribute, variables map[string]cty.Value, t cty.
 	d.UseNumber()
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return wrong(err)
+		return wrong(readable(err))
 	}
 	return diags
+}
+
+// readable says in the words of the file what the decoder of JSON says in its own.
+func readable(err error) error {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	want := "a number"
+	switch mismatch.Type.Kind() {
+	case reflect.Map, reflect.Struct:
+		want = "an object"
+	case reflect.Slice:
+		want = "a list"
+	case reflect.String:
+		want = "a string"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Int:
+		want = "a whole number"
+	}
+	where := ""
+	if mismatch.Field != "" {
+		where = fmt.Sprintf("in %q ", mismatch.Field)
+	}
+	return fmt.Errorf("%s%s is needed, not a %s", where, want, mismatch.Value)
 }
