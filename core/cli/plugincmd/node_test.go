@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runner-pipelines/runner/core/internal/figures"
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/host"
@@ -153,6 +154,7 @@ func TestRealNodeSDK(t *testing.T) {
 // that is not asked of them.
 func TestRealNodeConformance(t *testing.T) {
 	runner, dir := ready(t)
+	all := 0
 	noPlan := []string{
 		"APlanChangesNothing", "APlanIsMadeOrDeferredWhenPartsAreUnknown", "AfterTheRunThereIsNothingToPlan", "ReadChangesNothing", "UndoMayBeRepeated",
 	}
@@ -199,6 +201,7 @@ func TestRealNodeConformance(t *testing.T) {
 					}
 				}
 				slices.Sort(got[name])
+				all += kept
 				if kept == 0 || c.Untested != "" {
 					t.Errorf("%s: %d promises are kept %s", name, kept, c.Untested)
 				}
@@ -214,6 +217,7 @@ func TestRealNodeConformance(t *testing.T) {
 			}
 		})
 	}
+	figures.Record(t, "Any language", "promises that plugins in JavaScript keep", "%d", all)
 }
 
 // TestRealNodePipeline runs the example's pipeline: its plan is made, its action
@@ -403,6 +407,18 @@ func TestRealNodeCalls(t *testing.T) {
 
 func TestRealNodeProcess(t *testing.T) {
 	_, dir := ready(t)
+	t.Run("it is there soon", func(t *testing.T) {
+		var took []time.Duration
+		for range 5 {
+			begin := time.Now()
+			p := started(t, dir, "")
+			took = append(took, time.Since(begin))
+			p.Stop(time.Second)
+		}
+		slices.Sort(took)
+		figures.Record(t, "Any language", "start of a plugin in JavaScript, until it has described itself (p50 of 5)", "%d ms", took[2].Milliseconds())
+		t.Logf("from start to description: %v", took)
+	})
 	t.Run("before it is configured it does nothing", func(t *testing.T) {
 		p := started(t, dir, "")
 		if _, err := ask(t.Context(), p, nil, `{"mode": "talk"}`); err == nil || !strings.Contains(err.Error(), "Plugin not configured") {

@@ -83,24 +83,28 @@ Options that are meant for the program come after two hyphens:
 	return c
 }
 
+var errInterrupted = errors.New("interrupted")
+
 func run(ctx context.Context, opts *Options) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, opts.Timeout, fmt.Errorf("the tests took longer than %s", opts.Timeout))
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	limited, cancel := context.WithTimeoutCause(ctx, opts.Timeout, fmt.Errorf("they took longer than %s; -timeout gives them more", opts.Timeout))
 	defer cancel()
-	interrupted := make(chan struct{})
 	go func() {
 		select {
 		case <-opts.Env.Interrupts:
-			close(interrupted)
-			cancel()
+			stop(errInterrupted)
 		case <-ctx.Done():
 		}
 	}()
-	err := test(ctx, opts)
-	select {
-	case <-interrupted:
+	err := test(limited, opts)
+	switch cause := context.Cause(limited); {
+	case cause == nil:
+		return err
+	case errors.Is(cause, errInterrupted):
 		return &command.ExitError{Code: command.Interrupted, Message: "Interrupted: not everything was tested."}
 	default:
-		return err
+		return failed(diag.New("Tests cut short", "The tests were stopped: %v. What failed last may have failed for that alone.", cause))
 	}
 }
 
@@ -128,12 +132,14 @@ func test(ctx context.Context, opts *Options) error {
 	out.begin(d)
 	t := &tester{program: program, samples: samples, view: out, env: opts.Env}
 	for _, c := range chosen {
+		if ctx.Err() != nil {
+			out.component(c)
+			out.untested("There was no time left")
+			continue
+		}
 		if err := t.component(ctx, c); err != nil {
 			return err
 		}
-	}
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
-		fmt.Fprintf(opts.Env.Stderr, "Warning: Tests cut short\n\n%s. What failed last may be only that.\n", cause)
 	}
 	return out.end()
 }

@@ -95,14 +95,21 @@ export async function exec(req, command, { cwd, env, input = "", grace = GRACE }
     patience = setTimeout(() => kill(group, "SIGKILL"), grace);
   };
   req.signal.addEventListener("abort", stop, { once: true });
-  const lines = async (stream, from) => {
-    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) await req.output(from, line);
-  };
-  const read = Promise.all([lines(program.stdout, "stdout"), lines(program.stderr, "stderr")]);
+  const readers = ["stdout", "stderr"].map((from) => ({ from, lines: createInterface({ input: program[from], crlfDelay: Infinity }) }));
+  const read = Promise.all(readers.map(async ({ from, lines }) => {
+    for await (const line of lines) await req.output(from, line);
+  }));
   try {
     const [code, signal] = await once(program, "exit");
     kill(group, "SIGKILL");
-    await read;
+    // Somebody who left the group may hold the output open.
+    const late = setTimeout(() => {
+      for (const { from, lines } of readers) {
+        lines.close();
+        program[from].destroy();
+      }
+    }, grace);
+    await read.finally(() => clearTimeout(late));
     return { code, signal };
   } finally {
     clearTimeout(patience);

@@ -81,6 +81,16 @@ test("a program that is told to stop and does not is killed with all that it sta
   await until("what it started lives", () => !pids.some(alive));
 });
 
+test("somebody who left the group and holds the output open is not waited for", { skip: process.platform !== "linux" && "setsid is not everywhere" }, async (t) => {
+  const file = join(scratch(t), "pid");
+  const program = start(`setsid sh -c 'echo $$ >${file}; sleep 1000' & until [ -s ${file} ]; do sleep 0.01; done; echo done`);
+  const text = await said(program);
+  const leader = Number(read(file));
+  assert.ok(leader > 1 && alive(leader));
+  process.kill(-leader, "SIGKILL");
+  assert.equal(text, "stdout done\nended 0 null\n");
+});
+
 test("what was started dies with a plugin that is killed", async (t) => {
   const file = join(scratch(t), "pids");
   const program = start(`sleep 1000 & echo $! $$ >${file}; wait`);
