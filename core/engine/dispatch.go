@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/bind"
+	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/program"
 	"github.com/runner-pipelines/runner/sdk/diag"
@@ -42,7 +41,6 @@ type job struct {
 	result   []byte
 	// candidate and stable are the releases that Verify speaks of.
 	candidate, stable []byte
-	fence             int64
 }
 
 // dispatch hands a durable command to a goroutine of its own.
@@ -62,13 +60,11 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	case kernel.Measure:
 		j.judging = e.judging(c)
 	case kernel.Reconcile:
-		j.of = e.handles[c.Of]
+		j.of, j.result = e.handles[c.Of], e.State.Result(c.Node)
 	case kernel.UndoAction:
 		j.result = e.State.Result(c.Node)
 	case kernel.Verify:
 		j.candidate, j.stable = e.State.Releases(c.Node, c.Target)
-	case kernel.FreeLock:
-		j.fence = e.fences[c.Env]
 	}
 	if c.Kind == kernel.RunAction || c.Kind == kernel.UndoAction {
 		e.handles[c.ID] = kernel.InFlight{Command: c}
@@ -77,7 +73,7 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	e.cancels[c.ID] = cancel
 	e.pending++
 	go func() {
-		fact := e.carryOut(callCtx, j)
+		fact := e.fit(j, e.carryOut(callCtx, j))
 		cancel(nil)
 		e.results <- message{fact: fact, ends: j.ID}
 	}()
@@ -112,10 +108,8 @@ func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
 		return e.verify(ctx, j)
 	case kernel.Observe, kernel.Install, kernel.Scale, kernel.SetWeight, kernel.Settle, kernel.Retire:
 		return e.targetCommand(ctx, j)
-	case kernel.TakeLock:
-		return e.takeLock(ctx, j)
-	case kernel.FreeLock:
-		return e.freeLock(ctx, j)
+	case kernel.TakeLock, kernel.FreeLock:
+		return e.lockCommand(ctx, j)
 	}
 	return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Unknown command", Detail: string(j.Kind)}}
 }
@@ -124,7 +118,8 @@ func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
 // of it, else a failure with what the plugin said.
 func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err error, where hcl.Range, logs string) kernel.Fact {
 	var p *diag.Problem
-	cancelled := ctx.Err() != nil
+	cancelled := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
+	fault := host.Explain(err, componentOf(j))
 	switch {
 	case errors.As(err, &p):
 		f := kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: e.failure(p, where)}
@@ -133,9 +128,7 @@ func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err erro
 		}
 		return f
 	case errors.Is(err, host.ErrProtocol):
-		return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
-			Summary: "Plugin broke the protocol", Detail: e.redact(err.Error()), Where: where.String(),
-		}}
+		return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: e.failure(fault, where)}
 	case cancelled, errors.Is(err, host.ErrLost):
 		e.seeOff(plugin)
 		if cause := context.Cause(ctx); errors.Is(cause, errCancelled) || errors.Is(cause, errNow) {
@@ -143,12 +136,68 @@ func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err erro
 				Summary: "Cancelled", Detail: "The operation did not end in time and its process was ended.", Cancelled: true,
 			}}
 		}
-		return kernel.CommandLost{Command: j.ID}
+		return kernel.CommandLost{Command: j.ID, Why: e.redact(lostWhy(ctx, fault))}
 	}
 	return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
 		Summary: "Operation failed", Detail: e.redact(err.Error()), Where: where.String(),
 	}}
 }
+
+// lostWhy is what is known of a loss, for people.
+func lostWhy(ctx context.Context, fault *diag.Problem) string {
+	if fault != nil {
+		return fault.Diagnostics[0].Detail
+	}
+	if cause := context.Cause(ctx); cause == nil || errors.Is(cause, context.DeadlineExceeded) {
+		return "it did not answer in time"
+	}
+	return ""
+}
+
+// componentOf is what a command was asked of.
+func componentOf(j job) string {
+	if j.node == nil {
+		return string(j.Kind)
+	}
+	switch j.Kind {
+	case kernel.AskStrategy:
+		return j.node.Strategy.Entry.Name
+	case kernel.Verify:
+		return slotNamed(j.node.Verifies, j.Command.Verify).Entry.Name
+	case kernel.Observe, kernel.Install, kernel.Scale, kernel.SetWeight, kernel.Settle, kernel.Retire:
+		return slotNamed(j.node.Targets, j.Target).Entry.Name
+	case kernel.Measure:
+		return "the metrics"
+	case kernel.UndoAction:
+		if j.node.Rollback != nil {
+			return j.node.Rollback.Entry.Name
+		}
+	}
+	if j.node.Action != nil {
+		return j.node.Action.Entry.Name
+	}
+	return "the stage's targets"
+}
+
+// fit refuses what is too large for the journal: an answer of a plugin must not
+// end the run.
+func (e *Engine) fit(j job, fact kernel.Fact) kernel.Fact {
+	b, err := kernel.Event{At: 1, Fact: fact}.Encode()
+	switch {
+	case err != nil:
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
+			Summary: "Answer cannot be kept", Detail: e.redact(fmt.Sprintf("What %s answered cannot be written down: %v.", componentOf(j), err)),
+		}}
+	case len(b) > journal.MaxRecord-recordMargin:
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
+			Summary: "Answer too large", Detail: fmt.Sprintf("What %s answered has %d bytes in the journal; at most %d are kept. Hand larger things on as an artifact (produces).", componentOf(j), len(b), journal.MaxRecord-recordMargin),
+		}}
+	}
+	return fact
+}
+
+// recordMargin is for what stands around a fact.
+const recordMargin = 1 << 10
 
 // seeOff makes sure that a process is gone before anything is built on its
 // absence. One that hangs is taken out of use first; its other calls get a grace.
@@ -178,7 +227,7 @@ func (e *Engine) failure(p *diag.Problem, where hcl.Range) kernel.Failure {
 			continue
 		}
 		if f.Summary == "" {
-			f.Summary, f.Detail, f.Code = e.redact(d.Summary), e.redact(d.Detail), d.Code
+			f.Summary, f.Detail, f.Code = e.redact(d.Summary), e.redact(d.Detail), e.redact(d.Code)
 		} else {
 			f.Detail += "\n" + e.redact(d.Summary+": "+d.Detail)
 		}
@@ -228,64 +277,10 @@ func (e *Engine) misconfigured(j job, diags hcl.Diagnostics) kernel.Fact {
 			f.Retry = "safe"
 		}
 		if i == 0 || f.Detail == "" {
-			f.Summary, f.Detail = d.Summary, e.redact(d.Detail)
+			f.Summary, f.Detail = e.redact(d.Summary), e.redact(d.Detail)
 		}
 	}
 	return kernel.CommandFailed{Command: j.ID, Failure: f}
 }
 
 func (e *Engine) redact(s string) string { return e.Redactor.Redact(s) }
-
-// takeLock takes the lock of an environment, waiting as long as the user allows.
-func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
-	deadline := e.now().Add(e.LockTimeout)
-	for {
-		fence, err := lock.Take(ctx, e.Store, j.Env, e.holder())
-		var held *lock.HeldError
-		switch {
-		case err == nil:
-			return kernel.LockTaken{Command: j.ID, Env: j.Env, Fence: fence}
-		case !errors.As(err, &held):
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be taken", Detail: err.Error()}}
-		case e.freeStale(ctx, held):
-			continue
-		case !e.now().Before(deadline):
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
-				Summary: "Environment is locked", Detail: heldDetail(held),
-			}}
-		}
-		select {
-		case <-ctx.Done():
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Cancelled", Cancelled: true, Effect: "none"}}
-		case <-time.After(inboxPoll):
-		}
-	}
-}
-
-// holder says who takes a lock.
-func (e *Engine) holder() lock.Holder {
-	hostname, _ := os.Hostname()
-	return lock.Holder{Run: e.Config.Run.ID, Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Since: e.now().UTC()}
-}
-
-func heldDetail(held *lock.HeldError) string {
-	h := held.Holder
-	return fmt.Sprintf("Run %s, started by %s on %s, has environment %q since %s. Wait for it (-lock-timeout=10m), finish it, or take it back:\n  runner resume %s\n  runner rollback %s",
-		h.Run, h.Initiator, h.Host, held.Environment, h.Since.UTC().Format(time.DateTime+" MST"), h.Run, h.Run)
-}
-
-// freeStale frees the lock of a run that is closed.
-func (e *Engine) freeStale(ctx context.Context, held *lock.HeldError) bool {
-	rec, err := e.index().Get(ctx, held.Holder.Run)
-	if err != nil || rec.Closed.IsZero() {
-		return false
-	}
-	return lock.Free(ctx, e.Store, held.Environment, held.Fence) == nil
-}
-
-func (e *Engine) freeLock(ctx context.Context, j job) kernel.Fact {
-	if err := lock.Free(ctx, e.Store, j.Env, j.fence); err != nil && !errors.Is(err, lock.ErrLost) {
-		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be freed", Detail: err.Error()}}
-	}
-	return kernel.LockFreed{Command: j.ID, Env: j.Env}
-}

@@ -106,6 +106,9 @@ type LockTaken struct {
 	Command int64  `json:"command"`
 	Env     string `json:"env"`
 	Fence   int64  `json:"fence"`
+	// Over says from whom the lock was taken over, and why that was right; empty
+	// when it was free.
+	Over string `json:"over,omitempty"`
 }
 
 // LockFreed ends FreeLock.
@@ -223,6 +226,8 @@ type Failure struct {
 // carried it out is gone.
 type CommandLost struct {
 	Command int64 `json:"command"`
+	// Why is what is known of it, for people; may be empty.
+	Why string `json:"why,omitempty"`
 }
 
 // CommandReconciled ends Reconcile.

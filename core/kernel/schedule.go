@@ -114,6 +114,8 @@ func (s *State) decideWaiting(i int, n *nodeState) {
 		s.settle(n, NotRun, "a stage that it waits for did not succeed")
 	case n.def.RunIf == OnFailure && n.Unsatisfied == 0:
 		s.settle(n, Skipped, "nothing before it failed")
+	case n.def.Skip != "":
+		s.settle(n, Skipped, n.def.Skip)
 	case n.def.Environment != "" && s.d.Envs[n.def.Environment].Failed != "":
 		s.settle(n, Failed, s.d.Envs[n.def.Environment].Failed)
 	default:
@@ -132,7 +134,13 @@ func (s *State) decidePreparing(n *nodeState) {
 				s.issue(Command{Kind: PlanNode, Node: n.def.ID})
 			}
 		case opFailed, opDoubt:
-			s.settle(n, Failed, failureText(n.Plan.Failure, "the stage could not be planned"))
+			f := n.Plan.Failure
+			switch {
+			case f == nil || !f.Cancelled:
+				s.settle(n, Failed, failureText(f, "the stage could not be planned"))
+			case s.d.Unwinding != nil:
+				s.settle(n, Cancelled, "the run was taken back")
+			}
 		}
 		return
 	}

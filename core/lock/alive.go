@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +32,12 @@ type AliveHolder struct {
 	Running bool
 }
 
+// Driven reports whether a runner is among the holders, and not only what an
+// earlier one has left behind.
+func (e *AliveError) Driven() bool {
+	return slices.ContainsFunc(e.Holders, func(h AliveHolder) bool { return h.Name == driver && h.Running })
+}
+
 func (e *AliveError) Error() string {
 	var names []string
 	for _, h := range e.Holders {
@@ -44,33 +52,53 @@ func (e *AliveError) Error() string {
 	return fmt.Sprintf("run %s is still being carried out by %s: they hold %s", e.Run, who, e.Path)
 }
 
+// driver is the name of the process that took the lock, in its notes.
+const driver = "runner"
+
 // Alive is a held liveness lock.
 type Alive struct {
 	mu   sync.Mutex
 	file *os.File
+	// readOnly: on a disk that cannot be written, file is what was there to lock.
+	readOnly bool
 }
 
 // How often a held lock is tried again.
 const (
 	aliveFirstTry = 2 * time.Millisecond
 	aliveLastTry  = 50 * time.Millisecond
+	// lookLimit is how long a process that only looks may be in the way; one that
+	// does not stand still looks for microseconds.
+	lookLimit = 5 * time.Second
 )
 
-// errHeld is what lockFile returns when another process has the lock.
-var errHeld = errors.New("held by another process")
+var (
+	// errHeld is what openLocked returns when another process has the lock.
+	errHeld = errors.New("held by another process")
+	// errLookedAt is what it returns when nobody has it, but IsAlive looks at it.
+	errLookedAt = errors.New("looked at by another process")
+)
 
 // AcquireAlive takes the liveness lock of a run: a file dir/<run>.lock. The lock
 // is shared with every process that inherits File, and is free only once all of
 // them have ended; so who acquires it knows that nobody of an earlier
-// incarnation still acts. It waits up to wait, then returns an *AliveError.
+// incarnation still acts. It waits up to wait, then returns an *AliveError. Who
+// only looks, by IsAlive, is no holder and never the reason of that error.
 func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Alive, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("liveness lock of run %s: %w", run, err)
 	}
 	path := filepath.Join(dir, run+".lock")
-	deadline := time.Now().Add(wait)
+	begun := time.Now()
 	for pause := aliveFirstTry; ; pause = min(2*pause, aliveLastTry) {
 		f, err := tryAlive(path)
+		readOnly := errors.Is(err, syscall.EROFS)
+		if readOnly {
+			f, err = tryReadOnly(path)
+		}
+		if err == nil && readOnly {
+			return &Alive{file: f, readOnly: true}, nil
+		}
 		if err == nil {
 			a := &Alive{file: f}
 			if err := a.begin(); err != nil {
@@ -78,12 +106,19 @@ func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Al
 			}
 			return a, nil
 		}
-		if !errors.Is(err, errHeld) {
+		limit := wait
+		switch {
+		case errors.Is(err, errLookedAt):
+			limit = max(wait, lookLimit)
+		case !errors.Is(err, errHeld):
 			return nil, fmt.Errorf("liveness lock of run %s: %w", run, err)
 		}
-		left := time.Until(deadline)
-		if left <= 0 {
+		left := limit - time.Since(begun)
+		if left <= 0 && errors.Is(err, errHeld) {
 			return nil, &AliveError{Run: run, Path: path, Holders: readHolders(path)}
+		}
+		if left <= 0 {
+			return nil, fmt.Errorf("liveness lock of run %s: %s is %w, which does not end", run, path, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -91,6 +126,19 @@ func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Al
 		case <-time.After(min(pause, left)):
 		}
 	}
+}
+
+// IsAlive reports whether a process holds the liveness lock of a run. It takes
+// nothing: whoever acquires the lock at the same moment gets it.
+func IsAlive(dir, run string) (bool, error) {
+	held, err := isLocked(filepath.Join(dir, run+".lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("liveness lock of run %s: %w", run, err)
+	}
+	return held, nil
 }
 
 // tryAlive locks the file that stands at path once the lock is had: the one that
@@ -124,8 +172,13 @@ func (a *Alive) begin() error {
 	if _, err := a.file.Seek(0, 0); err != nil {
 		return err
 	}
-	return a.Note("runner", os.Getpid())
+	// The note is for people: a full disk must not keep anyone from the way back.
+	_ = a.Note(driver, os.Getpid())
+	return nil
 }
+
+// Name is the run, or what else the lock was acquired for.
+func (a *Alive) Name() string { return strings.TrimSuffix(filepath.Base(a.file.Name()), ".lock") }
 
 // File is the open, locked file; give it to host.Config.Alive.
 func (a *Alive) File() *os.File { return a.file }
@@ -134,6 +187,9 @@ func (a *Alive) File() *os.File { return a.file }
 func (a *Alive) Note(name string, pid int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.readOnly {
+		return nil
+	}
 	_, err := fmt.Fprintf(a.file, "%d %s\n", pid, name)
 	return err
 }
@@ -144,13 +200,15 @@ func (a *Alive) Release() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	path := a.file.Name()
-	if err := a.file.Close(); err != nil {
+	if err := a.file.Close(); err != nil || a.readOnly {
 		return err
 	}
 	f, err := tryAlive(path)
 	if errors.Is(err, errHeld) {
-		run := strings.TrimSuffix(filepath.Base(path), ".lock")
-		return &AliveError{Run: run, Path: path, Holders: readHolders(path)}
+		return &AliveError{Run: a.Name(), Path: path, Holders: readHolders(path)}
+	}
+	if errors.Is(err, errLookedAt) {
+		return nil
 	}
 	if err != nil {
 		return err

@@ -7,17 +7,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/ask"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
-	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
@@ -28,7 +28,7 @@ type Options struct {
 	Env         *command.Env
 	PlanFile    string
 	AutoApprove bool
-	JSON        bool
+	Display     display.Options
 	Parallelism int
 	LockTimeout time.Duration
 	Planning    planning.Options
@@ -45,11 +45,19 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 		Long: `Plans the pipeline, shows the plan, asks, and runs it. With a plan file it runs
 exactly that plan, once, without asking.
 
+One run at a time has an environment, from its first stage there to its last. Another
+is refused and told who has it, or waits for it with -lock-timeout; Ctrl-C ends the wait.
+
 The first Ctrl-C lets what is under way end and stops; the second stops at once. Both
-leave a run that runner resume goes on with.`,
+leave a run that runner resume goes on with. SIGTERM is the first, and two seconds
+later the second, unless traffic is being given back; a terminal that is closed is the
+first. Nobody has to read the output: a run goes on without.
+
+When the state cannot be written for 15 seconds, nothing new is begun, and rollouts
+under way go back to the stable release.`,
 	}
 	c.Flags.BoolVar(&opts.AutoApprove, "auto-approve", false, "do not ask before the run")
-	c.Flags.BoolVar(&opts.JSON, "json", false, "one JSON object a line")
+	opts.Display.Flags(c.Flags)
 	c.Flags.IntVar(&opts.Parallelism, "parallelism", 10, "run at most `n` actions at once")
 	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for an environment that another run has")
 	opts.Planning.Flags(c.Flags)
@@ -91,7 +99,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	defer w.Close()
-	v := viewOf(opts)
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	made, err := prepare(ctx, w, opts, alive, pool)
 	if err != nil {
 		return err
@@ -121,13 +129,6 @@ func open(ctx context.Context, opts *Options) (*workspace.Workspace, error) {
 	return workspace.Ready(opts.Env, opts.Planning.Vars, opts.Planning.Files)
 }
 
-func viewOf(opts *Options) view.View {
-	if opts.JSON {
-		return view.NewJSON(opts.Env.Stdout)
-	}
-	return view.NewHuman(opts.Env.Stdout)
-}
-
 // prepare makes a plan, or opens the one that was kept.
 func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *lock.Alive, pool *pluginhost.Pool) (*planning.Made, error) {
 	if opts.PlanFile == "" {
@@ -137,9 +138,9 @@ func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(opts.Env.Dir, path)
 	}
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, plan.MaxFile)
 	if err != nil {
-		return nil, fmt.Errorf("plan file: %w", err)
+		return nil, fmt.Errorf("plan file %s: %w", opts.PlanFile, err)
 	}
 	p, err := plan.Decode(b)
 	if errors.Is(err, plan.ErrNotPlan) {

@@ -7,7 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -18,6 +19,8 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/journal"
+	"github.com/runner-pipelines/runner/core/journal/spool"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
@@ -35,15 +38,10 @@ type Options struct {
 	Vars, Files []string
 	// Note is a remark for the journal of a run that is opened.
 	Note string
-}
-
-// aliveWait is how long to wait for an earlier process of the same run to be gone.
-const aliveWait = 10 * time.Second
-
-// AcquireAlive takes the liveness lock under a name, waiting for earlier
-// holders to be gone.
-func AcquireAlive(ctx context.Context, w *workspace.Workspace, name string, wait time.Duration) (*lock.Alive, error) {
-	return lock.AcquireAlive(ctx, filepath.Join(w.Data, "alive"), name, wait)
+	// Back: the run is resumed only to take it back.
+	Back bool
+	// Unwind takes a resumed run back, when that could not be posted.
+	Unwind *kernel.RunUnwinding
 }
 
 // Run opens a run for a plan and drives it.
@@ -64,24 +62,39 @@ func Run(ctx context.Context, w *workspace.Workspace, v view.View, p *plan.Plan,
 	if err != nil {
 		return err
 	}
-	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, opts: opts}
+	locks, err := takeRun(ctx, w, v, rec, opts)
+	if err != nil {
+		return err
+	}
+	defer letGo(ctx, w, locks)
+	kept, err := spool.Open(w.SpoolDir(), rec.ID)
+	if err != nil {
+		return err
+	}
+	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, locks: locks, opts: opts, spool: kept}
 	return d.drive(ctx, kernel.New(&p.Graph), journal.At(w.Store, rec.ID, journal.Head{}))
 }
 
-// Resume goes on with an open run. The caller has made sure, by the liveness
-// lock, that nobody else drives it.
+// Resume goes on with an open run, once nobody else drives it.
 func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.Record, opts Options) error {
-	alive, err := AcquireAlive(ctx, w, rec.Alive, aliveWait)
-	var held *lock.AliveError
-	if errors.As(err, &held) {
-		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
-			"Error: Run is under way\n\nAnother process drives run %s: %s. Follow it, or stop it first:\n  runner logs %s\n  runner cancel %s", rec.ID, held, rec.ID, rec.ID)}
-	}
+	alive, err := resumeAlive(ctx, w, v, rec, opts)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = alive.Release() }()
-	past, err := Past(ctx, w, rec)
+	locks, err := takeRun(ctx, w, v, rec, opts)
+	if err != nil {
+		return err
+	}
+	defer letGo(ctx, w, locks)
+	// Another process may have ended the run while this one waited for it.
+	if rec, err = w.Runs.Get(ctx, rec.ID); err != nil {
+		return err
+	}
+	if !rec.Closed.IsZero() {
+		return Ended(rec)
+	}
+	past, err := past(ctx, w, rec, false, true)
 	if err != nil {
 		return err
 	}
@@ -90,7 +103,10 @@ func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.R
 		return err
 	}
 	defer pool.StopAll()
-	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, opts: opts}
+	if err := pool.Pinned(sources(prog, past.State, opts.Back)); err != nil {
+		return unpinned(err)
+	}
+	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, locks: locks, opts: opts, spool: past.spool, gone: past.away}
 	return d.drive(ctx, past.State, journal.At(w.Store, rec.ID, past.Head))
 }
 
@@ -101,19 +117,22 @@ type History struct {
 	Head  journal.Head
 	// Events is filled by Past only when asked for.
 	Events []kernel.Event
+	// spool has what the store lacks, and away is why it could not be brought there.
+	spool *spool.Spool
+	away  error
 }
 
 // Past folds a run's journal, from a snapshot where there is one.
 func Past(ctx context.Context, w *workspace.Workspace, rec runs.Record) (*History, error) {
-	return past(ctx, w, rec, false)
+	return past(ctx, w, rec, false, false)
 }
 
 // Whole folds a run's journal from the beginning and keeps every event.
 func Whole(ctx context.Context, w *workspace.Workspace, rec runs.Record) (*History, error) {
-	return past(ctx, w, rec, true)
+	return past(ctx, w, rec, true, false)
 }
 
-func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bool) (*History, error) {
+func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole, mine bool) (*History, error) {
 	encoded, err := w.Runs.Plan(ctx, rec.ID)
 	if err != nil {
 		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
@@ -122,7 +141,21 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 	if err != nil {
 		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
 	}
+	if err := samePlan(rec, p); err != nil {
+		return nil, err
+	}
 	h := &History{Plan: p, State: kernel.New(&p.Graph)}
+	ends := NewEnds(w.HeadDir(), rec)
+	st := w.Store
+	h.spool, h.away, err = recovered(ctx, w, rec, mine)
+	switch {
+	case err != nil && mine:
+		return nil, forked(err, spool.Path(w.SpoolDir(), rec.ID))
+	case err != nil:
+		fmt.Fprintf(w.Env.Stderr, "%s. That file is left out.\n", command.Sentence(err.Error()))
+	case len(h.spool.Items()) > 0:
+		st = journal.Over(w.Store, h.spool.Items())
+	}
 	if !whole {
 		snap, _, err := journal.Latest(ctx, w.Store, rec.ID)
 		if err != nil {
@@ -134,17 +167,17 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 			}
 		}
 	}
-	for seg, err := range journal.Read(ctx, w.Store, rec.ID, h.Head) {
+	ends.Begin(h.Head)
+	for seg, err := range journal.Read(ctx, st, rec.ID, h.Head) {
 		if err != nil {
 			return nil, err
 		}
+		ends.Pass(seg.Head)
 		for i, raw := range seg.Records {
-			var ev kernel.Event
-			if err := json.Unmarshal(raw, &ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
-			}
-			if err := h.State.Evolve(ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
+			ends.Wrote(raw)
+			ev, err := Fold(h.State, raw)
+			if err != nil {
+				return nil, ends.Explain(seg.Number, i+1, err)
 			}
 			if whole {
 				h.Events = append(h.Events, ev)
@@ -152,47 +185,80 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 		}
 		h.Head = seg.Head
 	}
-	return h, nil
+	return h, ends.Check()
 }
 
 type driver struct {
-	w    *workspace.Workspace
-	v    view.View
-	rec  runs.Record
-	plan *plan.Plan
-	prog *program.Program
-	pool *pluginhost.Pool
-	opts Options
+	w     *workspace.Workspace
+	v     view.View
+	rec   runs.Record
+	plan  *plan.Plan
+	prog  *program.Program
+	pool  *pluginhost.Pool
+	locks *lock.Keeper
+	opts  Options
+	// spool and gone are the History's.
+	spool *spool.Spool
+	gone  error
+}
+
+// Ended is the error for a run that has ended.
+func Ended(rec runs.Record) error {
+	return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+		"Error: Run has ended\n\nRun %s ended %s. Begin a new one:\n  runner apply", rec.ID, view.Words(rec.Outcome))}
 }
 
 func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Journal) error {
-	d.v.Opened(d.rec.ID)
+	if d.w.Env.Outlive != nil {
+		defer d.w.Env.Outlive()()
+	}
+	d.v.Opened(view.Opening{Run: d.rec.ID, Plan: d.plan, State: state})
+	defer d.v.Close()
 	d.prog.Scope.SetRun(d.rec.ID, d.rec.Initiator)
 	stop := make(chan kernel.StopMode, 2)
 	done := make(chan struct{})
 	defer close(done)
-	go d.interrupts(stop, done)
 	started := time.Now()
 	replayed, err := d.replayed(ctx)
 	if err != nil {
 		return err
 	}
+	seen := witness.New(d.w.HeadDir(), d.rec.ID)
+	defer func() { _ = seen.Close() }()
+	j.Watch(func(h journal.Head) {
+		if err := seen.Saw(h); err != nil {
+			d.w.Slog().Warn("a shortened journal would not be noticed", "error", err)
+		}
+	})
+	d.reserve()
+	defer d.letGo()
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
-		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
+		Initiator: d.w.Env.User, Host: d.w.Env.Host, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
+		Locks: d.locks, LockTimeout: d.opts.LockTimeout, Waiting: d.waiting,
 		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
+		Spool: d.spool, Away: d.gone, Unwind: d.opts.Unwind,
 	})
+	go d.interrupts(e, stop, done)
 	idle, err := e.Run(ctx)
-	if err != nil {
+	var away *engine.AwayError
+	if err != nil && !errors.As(err, &away) {
 		return d.failed(err)
 	}
-	if idle == kernel.Closed {
+	if idle == kernel.Closed && (away == nil || away.Joined) {
 		if err := d.close(ctx, state, j); err != nil {
 			return err
 		}
 	}
-	return d.leave(state, idle, time.Since(started))
+	err = d.leave(state, idle, time.Since(started))
+	if away != nil {
+		return d.away(away, state)
+	}
+	if why := e.Left(); err != nil && why != nil {
+		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: %s\n\n%s", why.Summary, why.Detail)}
+	}
+	return err
 }
 
 // replayed is the run whose results a rollback builds on.
@@ -211,20 +277,58 @@ func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
 	return &engine.Replayed{Run: rec.ID, State: past.State}, nil
 }
 
+// How a run ends that the system wants to end: it says so with SIGTERM, and kills
+// what is still there some ten seconds later.
+const (
+	// terminateAfter SIGTERM what is under way is cancelled, and killAfter that
+	// plugins are killed which do not heed it.
+	terminateAfter = 2 * time.Second
+	killAfter      = 5500 * time.Millisecond
+	terminatePoll  = 200 * time.Millisecond
+)
+
 // interrupts turns the first Ctrl-C into a stop after what is under way, and the
-// second into one at once.
-func (d *driver) interrupts(stop chan<- kernel.StopMode, done <-chan struct{}) {
-	for _, mode := range []kernel.StopMode{kernel.StopAfter, kernel.StopNow} {
+// second into one at once. SIGTERM goes through both by itself, but not while
+// traffic is being given back.
+func (d *driver) interrupts(e *engine.Engine, stop chan<- kernel.StopMode, done <-chan struct{}) {
+	var first os.Signal
+	select {
+	case first = <-d.w.Env.Interrupts:
+	case <-done:
+		return
+	}
+	stop <- kernel.StopAfter
+	var hurry <-chan time.Time
+	if first == syscall.SIGTERM {
+		hurry = time.After(terminateAfter)
+	}
+	for wait := true; wait; {
 		select {
 		case <-d.w.Env.Interrupts:
-			stop <- mode
+			wait = false
+		case <-hurry:
+			if wait = e.GoingBack(); wait {
+				hurry = time.After(terminatePoll)
+			}
 		case <-done:
 			return
 		}
 	}
+	stop <- kernel.StopNow
+	if hurry == nil {
+		return
+	}
+	select {
+	case <-time.After(killAfter):
+		d.pool.Kill()
+	case <-done:
+	}
 }
 
 func (d *driver) failed(err error) error {
+	if fork, ok := errors.AsType[*journal.ForkError](err); ok {
+		return forked(fork, d.spool.Path())
+	}
 	if errors.Is(err, journal.ErrFenced) {
 		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: Run was taken over\n\nAnother process has resumed run %s; this one has stopped.", d.rec.ID)}
 	}
@@ -235,20 +339,56 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
 		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return witness.Forget(d.w.HeadDir(), d.rec.ID)
 }
 
-// leave shows where the run stands and chooses the exit code.
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {
-	s := view.Summary{Run: d.rec.ID, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes()}
+	var values map[string]json.RawMessage
+	if state.Outcome() == kernel.Succeeded {
+		values = outputs(d.prog)
+	}
+	return Leave(d.v, d.rec.ID, state, idle, elapsed, values)
+}
+
+// Abandoned is why a run is open whose process has gone without a word.
+const Abandoned kernel.Idle = "abandoned"
+
+// Standing is why an open run that nobody drives stands still: a run that left
+// because only people could go on was stopped too.
+func Standing(state *kernel.State) kernel.Idle {
+	idle := state.Idle()
+	if idle != kernel.Stopped {
+		return idle
+	}
+	people := false
+	for _, n := range state.Nodes() {
+		if n.Outcome == "" && n.Rollout != nil && n.Rollout.Between {
+			return idle
+		}
+		for _, g := range n.Gates {
+			people = people || g.Open
+		}
+	}
+	if people {
+		return kernel.WaitingForPeople
+	}
+	return idle
+}
+
+// Leave shows where the run stands and chooses the exit code.
+func Leave(v view.View, run string, state *kernel.State, idle kernel.Idle, elapsed time.Duration, outputs map[string]json.RawMessage) error {
+	s := view.Summary{Run: run, Outcome: string(state.Outcome()), Elapsed: elapsed, Nodes: state.Nodes(), Outputs: outputs}
+	if idle == kernel.Busy {
+		idle = Abandoned
+	}
 	if idle != kernel.Closed {
 		s.Idle = string(idle)
 	}
-	if state.Outcome() == kernel.Succeeded {
-		s.Outputs = outputs(d.prog)
-	}
 	s.Next = next(s)
-	d.v.Summary(s)
+	v.Summary(s)
 	code := codeOf(state.Outcome(), idle)
 	if code == command.OK {
 		return nil
@@ -288,7 +428,7 @@ func next(s view.Summary) []string {
 			}
 		}
 		return append(out, "runner resume "+s.Run)
-	case string(kernel.Stopped), string(kernel.Halted):
+	case string(kernel.Stopped), string(kernel.Halted), string(Abandoned):
 		return []string{"runner resume " + s.Run, "runner rollback " + s.Run}
 	}
 	if s.Outcome == string(kernel.Failed) || s.Outcome == string(kernel.RollbackFailed) {

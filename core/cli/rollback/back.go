@@ -9,8 +9,8 @@ import (
 
 	"github.com/runner-pipelines/runner/core/cli/ask"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
-	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/plan"
@@ -34,10 +34,7 @@ func back(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts *Op
 		return err
 	}
 	defer pool.StopAll()
-	var v view.View = view.NewHuman(opts.Env.Stdout)
-	if opts.JSON {
-		v = view.NewJSON(opts.Env.Stdout)
-	}
+	v := display.New(opts.Env, w.Dir, opts.Display)
 	v.Plan(p)
 	if err := ask.Approval(opts.Env, opts.AutoApprove, "rollback"); err != nil {
 		return err
@@ -49,7 +46,7 @@ func back(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts *Op
 	if opts.Reason != "" {
 		note += ": " + opts.Reason
 	}
-	return drive.Run(ctx, w, v, p, prog, pool, name, drive.Options{PluginDir: opts.Planning.PluginDir, Note: note})
+	return drive.Run(ctx, w, v, p, prog, pool, name, drive.Options{LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir, Note: note})
 }
 
 // earlier is the plan that goes back: of the run that is named, or of the newest

@@ -4,8 +4,10 @@ package rollback
 
 import (
 	"context"
+	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/unwind"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
@@ -17,9 +19,11 @@ type Options struct {
 	Run         string
 	To          string
 	AutoApprove bool
-	JSON        bool
+	Display     display.Options
 	Reason      string
 	Planning    planning.Options
+	// LockTimeout is how long to wait for environments that other runs have.
+	LockTimeout time.Duration
 }
 
 // New is the command; runF replaces what it does, for tests.
@@ -40,12 +44,16 @@ the releases are those of that run. Without an argument it takes the newest run.
 	}
 	c.Flags.StringVar(&opts.To, "to", "", "go back to the releases that this `run` made")
 	c.Flags.BoolVar(&opts.AutoApprove, "auto-approve", false, "do not ask before the run")
-	c.Flags.BoolVar(&opts.JSON, "json", false, "one JSON object a line")
+	opts.Display.Flags(c.Flags)
 	c.Flags.StringVar(&opts.Reason, "reason", "", "say why, in a `text` for the journal")
+	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for who drives the run or has its environments")
 	opts.Planning.Flags(c.Flags)
 	c.Run = func(ctx context.Context, args []string) error {
 		if len(args) > 1 {
 			return c.Usage("runner rollback takes at most one run.")
+		}
+		if opts.LockTimeout < 0 {
+			return c.Usage("-lock-timeout must not be negative.")
 		}
 		opts.Run = "latest"
 		if len(args) == 1 {
@@ -67,7 +75,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	if rec.Closed.IsZero() {
-		return unwind.Open(ctx, w, rec, unwind.Options{JSON: opts.JSON, Undo: true, Reason: opts.Reason, Planning: opts.Planning})
+		return unwind.Open(ctx, w, rec, unwind.Options{Display: opts.Display, Undo: true, Reason: opts.Reason, LockTimeout: opts.LockTimeout, Planning: opts.Planning})
 	}
 	return back(ctx, w, rec, opts)
 }

@@ -4,19 +4,15 @@ package show
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/drive"
+	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/runs"
 )
 
@@ -53,7 +49,7 @@ an argument it takes the newest run. With -json a run is its events, one a line.
 }
 
 func run(ctx context.Context, opts *Options) error {
-	p, err := planFile(opts)
+	p, err := planning.File(opts.Env, opts.What)
 	if err != nil {
 		return err
 	}
@@ -79,33 +75,13 @@ func run(ctx context.Context, opts *Options) error {
 	}
 	if opts.JSON {
 		v := view.NewJSON(opts.Env.Stdout)
-		v.Opened(rec.ID)
+		v.Opened(view.Opening{Run: rec.ID})
 		for _, ev := range past.Events {
 			v.Event(ev)
 		}
 		return nil
 	}
 	return human(opts, rec, past)
-}
-
-// planFile reads the plan file that is named; nil when there is no such file.
-func planFile(opts *Options) (*plan.Plan, error) {
-	path := opts.What
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(opts.Env.Dir, path)
-	}
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	p, err := plan.Decode(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", opts.What, err)
-	}
-	return p, nil
 }
 
 func human(opts *Options, rec runs.Record, past *drive.History) error {

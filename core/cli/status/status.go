@@ -5,7 +5,6 @@ package status
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -73,13 +72,15 @@ func run(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	locks, err := lock.Held(ctx, w.Store)
+	locks, err := drive.Held(ctx, w)
 	if err != nil {
 		return err
 	}
-	s := Status{Run: rec, Nodes: past.State.Nodes(), Locks: locks, Idle: past.State.Idle()}
+	s := Status{Run: rec, Nodes: past.State.Nodes(), Locks: locks, Idle: drive.Standing(past.State)}
 	if rec.Closed.IsZero() {
-		s.Live = live(ctx, w, rec)
+		if s.Live, err = drive.Live(ctx, w, rec); err != nil {
+			return err
+		}
 	}
 	if opts.JSON {
 		enc := json.NewEncoder(opts.Env.Stdout)
@@ -90,19 +91,6 @@ func run(ctx context.Context, opts *Options) error {
 	return nil
 }
 
-// live reports whether a process drives the run now.
-func live(ctx context.Context, w *workspace.Workspace, rec runs.Record) bool {
-	alive, err := drive.AcquireAlive(ctx, w, rec.Alive, 0)
-	var held *lock.AliveError
-	if errors.As(err, &held) {
-		return true
-	}
-	if err == nil {
-		_ = alive.Release()
-	}
-	return false
-}
-
 func human(opts *Options, s Status) {
 	out := opts.Env.Stdout
 	how := view.Words(s.Run.Outcome)
@@ -110,7 +98,7 @@ func human(opts *Options, s Status) {
 	case !s.Run.Closed.IsZero():
 	case s.Live:
 		how = "under way"
-	case s.Idle == kernel.WaitingForPeople || s.Idle == kernel.Stopped && waits(s):
+	case s.Idle == kernel.WaitingForPeople:
 		how = "waits for people"
 	default:
 		how = "open, and nobody drives it"
@@ -122,7 +110,11 @@ func human(opts *Options, s Status) {
 		}
 	}
 	for _, l := range s.Locks {
-		fmt.Fprintf(out, "  environment %s is locked by run %s since %s\n", l.Environment, l.Holder.Run, l.Holder.Since.Local().Format(time.DateTime))
+		gone := ""
+		if l.Life == lock.Gone {
+			gone = ", which nobody drives any more,"
+		}
+		fmt.Fprintf(out, "  environment %s is locked by run %s%s since %s\n", l.Environment, l.Holder.Run, gone, l.Holder.Since.Local().Format(time.DateTime))
 	}
 	if s.Run.Closed.IsZero() && !s.Live {
 		fmt.Fprintf(out, "\nNext:\n")
@@ -135,15 +127,4 @@ func human(opts *Options, s Status) {
 		}
 		fmt.Fprintf(out, "  runner resume %s\n  runner rollback %s\n", s.Run.ID, s.Run.ID)
 	}
-}
-
-func waits(s Status) bool {
-	for _, n := range s.Nodes {
-		for _, g := range n.Gates {
-			if g.Open {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -46,7 +46,10 @@ func (h *Human) Plan(p *plan.Plan) {
 }
 
 // Opened implements View.
-func (h *Human) Opened(run string) { h.printf("\nRun %s\n", run) }
+func (h *Human) Opened(o Opening) { h.printf("\nRun %s\n", o.Run) }
+
+// Close implements View.
+func (h *Human) Close() {}
 
 // Note implements View.
 func (h *Human) Note(text string) { h.printf("%s\n", text) }
@@ -102,7 +105,7 @@ func (h *Human) Event(e kernel.Event) {
 	case kernel.RunUnwinding:
 		h.say(e.At, "run", "taken back by %s%s", f.By, because(f.Why))
 	case kernel.LockTaken:
-		h.say(e.At, "environment."+f.Env, "locked")
+		h.say(e.At, "environment."+f.Env, "locked%s", because(f.Over))
 	case kernel.NodeStarted:
 		if _, again := h.started[f.Node]; !again {
 			h.started[f.Node] = e.At
@@ -192,7 +195,7 @@ func (h *Human) command(at kernel.Time, fact kernel.Fact) {
 		}
 	case kernel.CommandLost:
 		c := h.commands[f.Command]
-		h.say(at, orRun(c.Node+c.Env), "%s: its process was lost", c.Kind)
+		h.say(at, orRun(c.Node+c.Env), "%s: its process was lost%s", c.Kind, because(f.Why))
 	case kernel.Verified:
 		if f.OK {
 			h.say(at, f.Node, "%s: verified %s", f.Target, f.Name)
@@ -272,13 +275,8 @@ func (h *Human) Summary(s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := h.out
-	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s\n", s.Run, outcomeWords(s), Span(s.Elapsed))
-	for _, n := range s.Nodes {
-		if n.Kind == kernel.BarrierNode {
-			continue
-		}
-		WriteNode(out, n)
-	}
+	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s\n", s.Run, Ending(s), Span(s.Elapsed))
+	writeNodes(out, s.Nodes)
 	for _, name := range slices.Sorted(maps.Keys(s.Outputs)) {
 		_, _ = fmt.Fprintf(out, "  %s = %s\n", name, s.Outputs[name])
 	}
@@ -290,7 +288,27 @@ func (h *Human) Summary(s Summary) {
 	}
 }
 
-func outcomeWords(s Summary) string {
+// manyNodes is from how many stages on those that went well are only counted.
+const manyNodes = 40
+
+func writeNodes(out io.Writer, nodes []kernel.NodeView) {
+	well := 0
+	for _, n := range nodes {
+		switch {
+		case n.Kind == kernel.BarrierNode:
+		case n.Outcome == kernel.Succeeded && len(nodes) > manyNodes:
+			well++
+		default:
+			WriteNode(out, n)
+		}
+	}
+	if well > 0 {
+		_, _ = fmt.Fprintf(out, "  %d stages succeeded\n", well)
+	}
+}
+
+// Ending says how a run left.
+func Ending(s Summary) string {
 	switch s.Idle {
 	case string(kernel.WaitingForPeople):
 		return "waits for people"
@@ -298,6 +316,8 @@ func outcomeWords(s Summary) string {
 		return "halted"
 	case string(kernel.Stopped):
 		return "interrupted; it can be resumed"
+	case "abandoned":
+		return "open, and nobody drives it"
 	}
 	return Words(s.Outcome)
 }

@@ -20,8 +20,8 @@ import (
 type View interface {
 	// Plan shows what a run will do.
 	Plan(p *plan.Plan)
-	// Opened tells the run's id before its first event.
-	Opened(run string)
+	// Opened tells of the run before its first event.
+	Opened(o Opening)
 	// Event shows what happened.
 	Event(e kernel.Event)
 	// Log shows one line of a command's log.
@@ -32,6 +32,16 @@ type View interface {
 	Summary(s Summary)
 	// Note is a remark.
 	Note(text string)
+	// Close leaves the screen as it should stay. It may be called again.
+	Close()
+}
+
+// Opening is a run that is about to be driven.
+type Opening struct {
+	Run  string
+	Plan *plan.Plan
+	// State is where the run stands. It is valid only during the call.
+	State *kernel.State
 }
 
 // Summary is how a run left.
@@ -101,11 +111,14 @@ func unsealed(nodes []plan.Node) []plan.Node {
 }
 
 // Opened implements View.
-func (j *JSON) Opened(run string) {
+func (j *JSON) Opened(o Opening) {
 	j.mu.Lock()
-	j.run = run
+	j.run = o.Run
 	j.mu.Unlock()
 }
+
+// Close implements View.
+func (j *JSON) Close() {}
 
 // Event implements View.
 func (j *JSON) Event(e kernel.Event) { j.write(e.At.Time(), e.Fact.FactType(), e.Fact) }

@@ -1,0 +1,102 @@
+package board
+
+import (
+	"math"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/runner-pipelines/runner/core/kernel"
+)
+
+// Style is how the board looks. The zero value is plain text.
+type Style struct {
+	Bold, Dim, Good, Bad, Warn, Info, Chosen lipgloss.Style
+	// ASCII draws with letters only, for terminals that know no others.
+	ASCII bool
+}
+
+// Colours is the style for a terminal with colours: those of the terminal's own
+// palette, so that they fit light and dark ones.
+func Colours() Style {
+	colour := func(c string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipgloss.Color(c)) }
+	return Style{
+		Bold: lipgloss.NewStyle().Bold(true), Dim: lipgloss.NewStyle().Faint(true),
+		Good: colour("2"), Bad: colour("1"), Warn: colour("3"), Info: colour("6"),
+		Chosen: lipgloss.NewStyle().Reverse(true),
+	}
+}
+
+// mark is the sign before a stage.
+type mark int
+
+const (
+	works mark = iota
+	done
+	failed
+	asks
+	left
+	comes
+)
+
+type painter struct {
+	Style
+	width int
+	now   kernel.Time
+}
+
+func (p painter) mark(m mark) string {
+	signs, paint := [...]string{"●", "✓", "✗", "?", "-", "○"}, [...]lipgloss.Style{p.Info, p.Good, p.Bad, p.Warn, p.Dim, p.Dim}
+	if p.ASCII {
+		signs = [...]string{"*", "+", "x", "?", "-", "."}
+	}
+	return paint[m].Render(signs[m])
+}
+
+func (p painter) bar() string {
+	if p.ASCII {
+		return "|"
+	}
+	return "│"
+}
+
+// meter draws a share of 0 to 1.
+func (p painter) meter(share float64, paint lipgloss.Style) string {
+	full, rest, wide := "█", "░", 24
+	if p.ASCII {
+		full, rest = "#", "."
+	}
+	if p.width < 60 {
+		wide = 10
+	}
+	n := int(math.Round(min(1, max(0, share)) * float64(wide)))
+	if share > 0 && n == 0 {
+		n = 1
+	}
+	if share < 1 && n == wide {
+		n = wide - 1
+	}
+	return paint.Render(strings.Repeat(full, n)) + p.Dim.Render(strings.Repeat(rest, wide-n))
+}
+
+// spread puts one text at each end of the line; the left one gives way.
+func (p painter) spread(left, right string) string {
+	room := p.width - ansi.StringWidth(right)
+	if right != "" {
+		room--
+	}
+	left = p.cut(left, room)
+	if right == "" {
+		return left
+	}
+	return left + strings.Repeat(" ", max(1, p.width-ansi.StringWidth(left)-ansi.StringWidth(right))) + right
+}
+
+func (p painter) cut(text string, width int) string {
+	dots := "…"
+	if p.ASCII {
+		dots = "~"
+	}
+	return ansi.Truncate(text, width, dots)
+}
