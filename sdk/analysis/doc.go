@@ -33,8 +33,8 @@
 // else one Block of time is, it can multiply the evidence of harm by no more than
 // four, and at equal shares by no more than two. So without a past the judge
 // needs at least six minutes, at equal shares, and the absolute margin is not
-// used. A cause that outlasts a block can still count several times: if causes on
-// single nodes last three minutes, Block must say so.
+// used. A cause that outlasts a block can count several times. Learn makes blocks
+// longer where the past shows such causes; where it cannot, Block must say so.
 //
 // # Before the run
 //
