@@ -45,6 +45,9 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 		Long: `Plans the pipeline, shows the plan, asks, and runs it. With a plan file it runs
 exactly that plan, once, without asking.
 
+One run at a time has an environment, from its first stage there to its last. Another
+is refused and told who has it, or waits for it with -lock-timeout; Ctrl-C ends the wait.
+
 The first Ctrl-C lets what is under way end and stops; the second stops at once. Both
 leave a run that runner resume goes on with.`,
 	}
