@@ -11,8 +11,8 @@ import (
 	"io"
 )
 
-// magic begins every plan file; the number is the format's version.
-const magic = "runner plan 1\n"
+// Magic begins every plan file; the number is the format's version.
+const Magic = "runner plan 1\n"
 
 // maxPlan bounds what Decode unpacks, in bytes.
 const maxPlan = 512 << 20
@@ -48,7 +48,7 @@ func (p *Plan) Encode() ([]byte, error) {
 	}
 	sum := sha256.Sum256(packed.Bytes())
 	p.setDigest(sum[:])
-	out := append([]byte(magic), hex.EncodeToString(sum[:])...)
+	out := append([]byte(Magic), hex.EncodeToString(sum[:])...)
 	out = append(out, '\n')
 	return append(out, packed.Bytes()...), nil
 }
@@ -61,7 +61,7 @@ func (p *Plan) setDigest(sum []byte) {
 // Decode reads what Encode wrote. Other bytes are ErrNotPlan, changed ones a
 // *DamageError.
 func Decode(b []byte) (*Plan, error) {
-	rest, ok := bytes.CutPrefix(b, []byte(magic))
+	rest, ok := bytes.CutPrefix(b, []byte(Magic))
 	if !ok {
 		if bytes.HasPrefix(b, []byte("runner plan ")) {
 			return nil, fmt.Errorf("%w of a version that this runner reads: it was made by a newer one", ErrNotPlan)

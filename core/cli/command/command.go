@@ -65,6 +65,15 @@ type Command struct {
 	Run         func(ctx context.Context, args []string) error
 }
 
+// Hidden reports whether a command is for programs, not for people: no list
+// shows it.
+func (c *Command) Hidden() bool { return strings.HasPrefix(c.Name, "_") }
+
+// Visible are the commands that people use, in order.
+func Visible(commands []*Command) []*Command {
+	return slices.DeleteFunc(slices.Clone(commands), (*Command).Hidden)
+}
+
 // NewFlags is an empty set of flags that reports errors to us.
 func NewFlags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -140,7 +149,7 @@ func (c *Command) Usage(format string, args ...any) error {
 func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string) int {
 	for len(args) > 0 && strings.HasPrefix(strings.TrimLeft(args[0], "-"), "chdir=") && args[0][0] == '-' {
 		_, dir, _ := strings.Cut(args[0], "=")
-		if err := env.chdir(dir); err != nil {
+		if err := env.Chdir(dir); err != nil {
 			fmt.Fprintf(env.Stderr, "Error: Folder cannot be used\n\n%s.\n", err)
 			return Failed
 		}
@@ -167,7 +176,7 @@ func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string)
 	c := find(commands, name)
 	if c == nil {
 		var names []string
-		for _, c := range commands {
+		for _, c := range Visible(commands) {
 			names = append(names, c.Name)
 		}
 		fmt.Fprintf(env.Stderr, "Error: Unknown command\n\nrunner has no command %q.%s To list them:\n  runner -help\n", name, diagnostics.Suggest(name, names))
@@ -265,7 +274,7 @@ folder or one above. To begin: runner init, runner plan, runner apply.
 
 Commands:
 `)
-	for _, c := range commands {
+	for _, c := range Visible(commands) {
 		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Short)
 	}
 	fmt.Fprintf(w, "\n%s\nrunner COMMAND -help tells more of one command.\n", ExitCodes)

@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 )
 
-func (e *Env) chdir(dir string) error {
+// Chdir makes another folder the working directory, as -chdir does.
+func (e *Env) Chdir(dir string) error {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(e.Dir, dir)
 	}

@@ -178,6 +178,15 @@ func (w *Workspace) Initialised() hcl.Diagnostics {
 	return pluginhost.Outdated(Requirements(w.Pipeline), w.Lock)
 }
 
+// HasState reports whether there is a state to open; OpenState makes one where
+// there is none.
+func (w *Workspace) HasState() bool {
+	_, err := os.Stat(w.statePath())
+	return err == nil
+}
+
+func (w *Workspace) statePath() string { return filepath.Join(w.Data, "state.db") }
+
 // OpenState opens store and state key.
 func (w *Workspace) OpenState(ctx context.Context) error {
 	if w.Store != nil {
@@ -186,7 +195,7 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 	if err := os.MkdirAll(w.Data, 0o700); err != nil {
 		return err
 	}
-	s, err := sqlite.Open(ctx, filepath.Join(w.Data, "state.db"))
+	s, err := sqlite.Open(ctx, w.statePath())
 	if err != nil {
 		return err
 	}
