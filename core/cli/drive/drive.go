@@ -9,16 +9,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
-
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
@@ -246,6 +242,9 @@ func (d *driver) failed(err error) error {
 }
 
 func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Journal) error {
+	if err := d.keepOutputs(ctx, state); err != nil {
+		return err
+	}
 	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
 		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
 	})
@@ -255,7 +254,7 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {
 	var values map[string]json.RawMessage
 	if state.Outcome() == kernel.Succeeded {
-		values = outputs(d.prog)
+		values = shown(d.prog)
 	}
 	return Leave(d.v, d.rec.ID, state, idle, elapsed, values)
 }
@@ -342,29 +341,4 @@ func next(s view.Summary) []string {
 		return []string{"runner logs " + s.Run, "runner show " + s.Run}
 	}
 	return nil
-}
-
-// outputs are the pipeline's outputs in JSON, sensitive ones left out.
-func outputs(prog *program.Program) map[string]json.RawMessage {
-	values, diags := prog.Scope.OutputValues()
-	if diags.HasErrors() || len(values) == 0 {
-		return nil
-	}
-	out := map[string]json.RawMessage{}
-	for _, o := range values {
-		if o.Config.Sensitive || lang.IsSensitive(o.Value) {
-			out[o.Config.Name] = json.RawMessage(`"(sensitive)"`)
-			continue
-		}
-		v, _ := o.Value.UnmarkDeep()
-		if !v.IsWhollyKnown() {
-			v = cty.NullVal(v.Type())
-		}
-		b, err := ctyjson.SimpleJSONValue{Value: v}.MarshalJSON()
-		if err != nil {
-			b = []byte("null")
-		}
-		out[o.Config.Name] = b
-	}
-	return out
 }
