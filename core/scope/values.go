@@ -65,7 +65,7 @@ type given struct {
 	at    hcl.Range
 }
 
-// valueReader reads all sources of values.
+// valueReader remembers what it read.
 type valueReader struct {
 	scope *Scope
 	// secretive says that some variable is sensitive: then no line of a values file
@@ -75,7 +75,8 @@ type valueReader struct {
 	diags     hcl.Diagnostics
 }
 
-func (s *Scope) evaluateVariables(v Values) hcl.Diagnostics {
+// read reads all sources of values.
+func (s *Scope) read(v Values) *valueReader {
 	r := &valueReader{scope: s, given: map[string]given{}}
 	for _, variable := range s.root.variables {
 		r.secretive = r.secretive || variable.Sensitive
@@ -87,6 +88,11 @@ func (s *Scope) evaluateVariables(v Values) hcl.Diagnostics {
 	for _, text := range v.Vars {
 		r.variable(text)
 	}
+	return r
+}
+
+func (s *Scope) evaluateVariables(v Values) hcl.Diagnostics {
+	r := s.read(v)
 	s.root.values = make(map[string]cty.Value, len(s.root.variables))
 	for _, variable := range s.root.config.Variables {
 		value, diag := r.final(variable, v.Final)
