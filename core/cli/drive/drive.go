@@ -178,7 +178,7 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	defer close(done)
 	go d.interrupts(stop, done)
 	started := time.Now()
-	replayed, err := d.replayed(ctx)
+	earlier, err := replayed(ctx, d.w, d.plan)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
 		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
 		Locks: d.locks, LockTimeout: d.opts.LockTimeout, Waiting: d.waiting,
-		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
+		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: earlier, Note: d.opts.Note,
 	})
 	idle, err := e.Run(ctx)
 	if err != nil {
@@ -206,15 +206,15 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 }
 
 // replayed is the run whose results a rollback builds on.
-func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
-	if d.plan.Replays == "" {
+func replayed(ctx context.Context, w *workspace.Workspace, p *plan.Plan) (*engine.Replayed, error) {
+	if p.Replays == "" {
 		return nil, nil
 	}
-	rec, err := d.w.Runs.Get(ctx, d.plan.Replays)
+	rec, err := w.Runs.Get(ctx, p.Replays)
 	if err != nil {
 		return nil, err
 	}
-	past, err := Past(ctx, d.w, rec)
+	past, err := Past(ctx, w, rec)
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,35 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/core/runs/outputs"
 )
+
+// Evaluated is the program of a run with what its stages gave so far, for looking
+// at it. Errors about variables were shown already.
+func Evaluated(ctx context.Context, w *workspace.Workspace, rec runs.Record, vars, files []string) (*program.Program, error) {
+	past, err := Past(ctx, w, rec)
+	if err != nil {
+		return nil, err
+	}
+	prog, pool, err := w.Loaded(past.Plan, "", vars, files, nil)
+	if err != nil {
+		return nil, err
+	}
+	pool.StopAll()
+	earlier, err := replayed(ctx, w, past.Plan)
+	if err != nil {
+		return nil, err
+	}
+	prog.Scope.SetRun(rec.ID, rec.Initiator)
+	engine.Restore(engine.Config{Program: prog, Run: rec, State: past.State, Key: w.Key, Redactor: w.Redactor, Slog: w.Slog(), Replayed: earlier})
+	return prog, nil
+}
 
 // keepOutputs keeps what the run gave for those who ask later, once it has
 // succeeded. It comes before the run is recorded as closed: a process that dies in
