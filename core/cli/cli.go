@@ -22,6 +22,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/history"
 	"github.com/runner-pipelines/runner/core/cli/initialize"
 	logscmd "github.com/runner-pipelines/runner/core/cli/logs"
+	"github.com/runner-pipelines/runner/core/cli/man"
 	"github.com/runner-pipelines/runner/core/cli/output"
 	plancmd "github.com/runner-pipelines/runner/core/cli/plan"
 	"github.com/runner-pipelines/runner/core/cli/resume"
@@ -43,7 +44,9 @@ func Commands(env *command.Env) []*command.Command {
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil),
 		completion.New(env, nil), versioncmd.New(env, nil),
 	}
-	return append(all, completion.NewAnswer(env, func() []*command.Command { return all }))
+	list := func() []*command.Command { return all }
+	all = append(all, man.New(env, list, nil))
+	return append(all, completion.NewAnswer(env, list))
 }
 
 // Main runs the program with the process's own arguments and returns its exit code.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/internal/handshake"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/schema"
 	"github.com/runner-pipelines/runner/sdk/strategy"
@@ -26,6 +27,15 @@ var (
 	// ErrProtocol means that the plugin answered with what it must not.
 	ErrProtocol = errors.New("plugin broke the protocol")
 )
+
+// Protocols are the versions of the protocol that this host speaks, oldest first.
+func Protocols() []int {
+	var out []int
+	for v := handshake.Oldest; v <= handshake.Protocol; v++ {
+		out = append(out, v)
+	}
+	return out
+}
 
 // Config says how to start a process.
 type Config struct {

@@ -266,14 +266,12 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
+// About is what the program says of itself.
+const About = `runner takes a pipeline from commit to production. It reads pipeline.hcl in this
+folder or one above. To begin: runner new, runner init, runner plan, runner apply.`
+
 func overview(w io.Writer, commands []*Command) {
-	fmt.Fprint(w, `Usage: runner [-chdir=DIR] COMMAND [options] [arguments]
-
-runner takes a pipeline from commit to production. It reads pipeline.hcl in this
-folder or one above. To begin: runner init, runner plan, runner apply.
-
-Commands:
-`)
+	fmt.Fprintf(w, "Usage: runner [-chdir=DIR] COMMAND [options] [arguments]\n\n%s\n\nCommands:\n", About)
 	for _, c := range Visible(commands) {
 		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Short)
 	}
