@@ -17,6 +17,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/completion"
 	"github.com/runner-pipelines/runner/core/cli/console"
+	"github.com/runner-pipelines/runner/core/cli/create"
 	"github.com/runner-pipelines/runner/core/cli/format"
 	"github.com/runner-pipelines/runner/core/cli/graph"
 	"github.com/runner-pipelines/runner/core/cli/history"
@@ -38,7 +39,7 @@ import (
 // Commands are all commands, in the order of the overview.
 func Commands(env *command.Env) []*command.Command {
 	all := []*command.Command{
-		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
+		create.New(env, nil), initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
 		history.New(env, nil), logscmd.New(env, nil), output.New(env, nil), console.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil),

@@ -82,6 +82,13 @@ func NewFlags(name string) *flag.FlagSet {
 	return fs
 }
 
+// Given are the names of the flags that were written on the command line.
+func Given(fs *flag.FlagSet) map[string]bool {
+	out := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { out[f.Name] = true })
+	return out
+}
+
 // Repeated is a flag that may be given several times.
 type Repeated []string
 
