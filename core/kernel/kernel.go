@@ -179,8 +179,16 @@ func (s *State) touchAll() {
 }
 
 // Evolve folds one event into the state. It changes nothing but the state and
-// decides nothing. It fails only on an event that cannot follow what came before.
-func (s *State) Evolve(e Event) error {
+// decides nothing. It fails only on an event that cannot follow what came before;
+// the state is of no use then.
+func (s *State) Evolve(e Event) (err error) {
+	// Facts that no kernel wrote may speak of what is not there, such as the rollout
+	// of an action. That is an event that cannot follow, too.
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("%s does not fit what came before it: %v", e.Fact.FactType(), problem)
+		}
+	}()
 	if e.At > s.d.Now {
 		s.d.Now = e.At
 	}
@@ -277,7 +285,7 @@ func (s *State) applyToNode(fact Fact) error {
 	case GateClosed:
 		s.gateClosed(n, f)
 	case RolloutOpened:
-		s.rolloutOpened(n, f)
+		return s.rolloutOpened(n, f)
 	default:
 		if n.Rollout == nil {
 			return fmt.Errorf("node %s has no rollout under way", id)
@@ -412,7 +420,9 @@ func (s *State) resume(f RunResumed) {
 	s.d.Stopping = ""
 	s.d.Parallelism = max(1, f.Parallelism)
 	for name, env := range s.d.Envs {
-		env.Held, env.Failed, env.Op = false, "", op{}
+		// Who goes on takes the lock again; one that only waits to be freed is freed.
+		env.Held = env.Held && s.envDone(name, env)
+		env.Failed, env.Op = "", op{}
 		s.dirtyEnv[name] = true
 	}
 	for id, c := range s.d.Commands {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/internal/coredump"
 	"github.com/runner-pipelines/runner/sdk/internal/handshake"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/schema"
@@ -27,6 +28,11 @@ var (
 	// ErrProtocol means that the plugin answered with what it must not.
 	ErrProtocol = errors.New("plugin broke the protocol")
 )
+
+// ForbidCoreDumps keeps the memory of this process out of core files, and with
+// it that of the plugins it starts. The environment variable RUNNER_CORE_DUMPS
+// allows them again, for debugging.
+func ForbidCoreDumps() { coredump.Forbid(os.Getenv) }
 
 // Protocols are the versions of the protocol that this host speaks, oldest first.
 func Protocols() []int {

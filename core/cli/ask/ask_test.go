@@ -128,8 +128,8 @@ func TestWhoIsNotAsked(t *testing.T) {
 }
 
 func TestCtrlCEndsAQuestion(t *testing.T) {
-	interrupts := make(chan struct{}, 1)
-	interrupts <- struct{}{}
+	interrupts := make(chan os.Signal, 1)
+	interrupts <- os.Interrupt
 	// Nobody ever types here.
 	in, typed, err := os.Pipe()
 	if err != nil {

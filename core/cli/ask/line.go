@@ -16,7 +16,7 @@ import (
 const maxLine = 1 << 20
 
 var (
-	errInterrupted = &command.ExitError{Code: command.Interrupted, Message: "Interrupted; nothing was done."}
+	errInterrupted = &command.ExitError{Code: command.Interrupted, Message: "\nNothing was done."}
 	errTooLong     = errors.New("the answer is too long")
 )
 

@@ -4,7 +4,6 @@ package console
 
 import (
 	"context"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -111,13 +110,12 @@ func openRun(ctx context.Context, opts *Options) (*scope.Context, *config.Pipeli
 }
 
 // terminal reports whether a person sits before the input and the output.
-func terminal(env *command.Env) (in *os.File, out io.Writer, ok bool) {
+func terminal(env *command.Env) (in, out *os.File, ok bool) {
 	in, ok = env.Stdin.(*os.File)
-	screen, isFile := env.Stdout.(*os.File)
-	if !ok || !isFile || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(screen.Fd())) {
+	if !ok || env.Terminal == nil || !term.IsTerminal(int(in.Fd())) {
 		return nil, nil, false
 	}
-	return in, screen, true
+	return in, env.Terminal, true
 }
 
 // names are what expressions can begin with, sorted.

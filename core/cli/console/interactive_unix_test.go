@@ -23,7 +23,7 @@ type person struct {
 	ended  chan int
 }
 
-func sit(t *testing.T, interrupts <-chan struct{}) *person {
+func sit(t *testing.T, interrupts <-chan os.Signal) *person {
 	t.Helper()
 	master, tty, err := pty.Open()
 	if err != nil {
@@ -33,7 +33,7 @@ func sit(t *testing.T, interrupts <-chan struct{}) *person {
 		t.Fatal(err)
 	}
 	p := &person{t: t, master: master, shown: bufio.NewReader(master), ended: make(chan int, 1)}
-	env := &command.Env{Stdin: tty, Stdout: tty, Stderr: tty, Dir: t.TempDir(), Interrupts: interrupts}
+	env := &command.Env{Stdin: tty, Stdout: tty, Terminal: tty, Stderr: tty, Dir: t.TempDir(), Interrupts: interrupts}
 	go func() {
 		p.ended <- command.Dispatch(t.Context(), env, []*command.Command{New(env, nil)}, []string{"console"})
 	}()
@@ -103,10 +103,10 @@ func TestCtrlDLeaves(t *testing.T) {
 }
 
 func TestASignalLeaves(t *testing.T) {
-	interrupts := make(chan struct{}, 1)
+	interrupts := make(chan os.Signal, 1)
 	p := sit(t, interrupts)
 	p.sees("> ")
-	interrupts <- struct{}{}
+	interrupts <- os.Interrupt
 	p.leaves(command.Interrupted)
 }
 

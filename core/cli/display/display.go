@@ -4,13 +4,9 @@ package display
 
 import (
 	"flag"
-	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/runner-pipelines/runner/core/cli/ci"
 	"github.com/runner-pipelines/runner/core/cli/command"
@@ -36,7 +32,7 @@ func New(env *command.Env, dir string, o Options) view.View {
 		return view.NewJSON(env.Stdout)
 	case drawable(env):
 		return live.New(live.Options{
-			In: env.Stdin, Out: env.Stdout, Environ: env.Environ, Interrupt: env.Interrupt,
+			In: env.Stdin, Lines: env.Stdout, Terminal: env.Terminal, Environ: env.Environ, Interrupt: env.Interrupt,
 			NoColor: o.NoColor || env.Getenv("NO_COLOR") != "", ASCII: !unicode(env),
 		})
 	}
@@ -76,12 +72,7 @@ func drawable(env *command.Env) bool {
 	if term == "dumb" || term == "" && runtime.GOOS != "windows" || env.Getenv("CI") != "" {
 		return false
 	}
-	return env.Interactive && terminal(env.Stdout)
-}
-
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
+	return env.Interactive && env.Terminal != nil
 }
 
 // unicode reports whether the terminal says that it shows more than ASCII.
