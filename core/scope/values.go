@@ -305,7 +305,7 @@ func (s *Scope) validate(m *module, v *config.Variable, value cty.Value) hcl.Dia
 		plain, _ := ok.Unmark()
 		switch {
 		case plain.IsNull() || plain.Type() != cty.Bool && plain.Type() != cty.DynamicPseudoType:
-			diags = append(diags, diagnostics.Error(rule.Condition.Range(), "Invalid condition", "A condition is true or false; this one is %s.", kindOf(plain)))
+			diags = append(diags, diagnostics.Error(rule.Condition.Range(), "Invalid condition", "A condition is true or false; this one is %s.%s", kindOf(plain), asExpression(rule.Condition, plain)))
 		case !plain.IsKnown() || plain.True():
 		default:
 			diags = append(diags, s.violated(c, m, v, rule, value))
