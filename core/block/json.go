@@ -60,7 +60,7 @@ func labelled(body hcl.Body, b *Block) bool {
 func (s *Schema) reword(diags hcl.Diagnostics) hcl.Diagnostics {
 	out := make(hcl.Diagnostics, 0, len(diags))
 	// A block without its label is told twice.
-	unlabelled := map[int]bool{}
+	unlabelled := map[string]bool{}
 	for _, d := range diags {
 		switch {
 		case d.Subject == nil:
@@ -71,10 +71,10 @@ func (s *Schema) reword(diags hcl.Diagnostics) hcl.Diagnostics {
 			switch {
 			case b == nil:
 				d.Detail = strings.ReplaceAll(d.Detail, "arguments", "attributes")
-			case label && unlabelled[d.Subject.Start.Line]:
+			case label && unlabelled[place(d, b)]:
 				continue
 			case label:
-				unlabelled[d.Subject.Start.Line] = true
+				unlabelled[place(d, b)] = true
 				d = diagnostics.Error(*d.Subject, MissingLabel, "The block %q needs a label: %s. Write: %s.", b.Type, strings.Join(b.labels(), ", "), b.jsonExample())
 			default:
 				d = diagnostics.Error(*d.Subject, BlockExpected, "In %s, %q is a block. Write: %s.", s.What, b.Type, b.jsonExample())
@@ -130,3 +130,6 @@ func (s *Schema) unknownProperty(d *hcl.Diagnostic) *hcl.Diagnostic {
 	return diagnostics.Error(*d.Subject, "Unknown attribute",
 		"%s has no attribute or block named %q.%s", upperFirst(s.What), name, diagnostics.Suggest(name, names))
 }
+
+// place is where a message about a block stands.
+func place(d *hcl.Diagnostic, b *Block) string { return fmt.Sprint(d.Subject.Start.Line, b.Type) }
