@@ -114,6 +114,10 @@ func find(opts *Options, path string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fmt: %w", err)
 	}
+	if strings.HasSuffix(path, ".json") && !info.IsDir() {
+		return nil, &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+			"Error: File is JSON\n\nrunner fmt writes HCL's own syntax, and %s is JSON, which has no canonical form here. Leave it out.", path)}
+	}
 	if !info.IsDir() {
 		return []string{root}, nil
 	}
