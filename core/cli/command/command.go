@@ -152,6 +152,11 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return e.Message }
 
+// Failure ends the program with Failed, and a message in the form of a diagnostic.
+func Failure(summary, detail string, args ...any) error {
+	return &ExitError{Code: Failed, Message: "Error: " + summary + "\n\n" + fmt.Sprintf(detail, args...)}
+}
+
 // UsageError is a wrong use of the command line.
 type UsageError struct {
 	Command *Command

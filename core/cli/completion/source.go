@@ -11,6 +11,7 @@ import (
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/drive"
+	"github.com/runner-pipelines/runner/core/cli/newplugin"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/config"
@@ -49,6 +50,8 @@ func (s *source) offer(ctx context.Context, kind string) []Candidate {
 		return s.variables()
 	case "OUTCOME":
 		return outcomes()
+	case "KIND":
+		return kinds()
 	case "PLAN":
 		return append(s.plans(), Candidate{Value: Files})
 	case "FILE":
@@ -60,6 +63,14 @@ func (s *source) offer(ctx context.Context, kind string) []Candidate {
 		return []Candidate{{Value: kind}}
 	}
 	return nil
+}
+
+func kinds() []Candidate {
+	var out []Candidate
+	for _, k := range newplugin.Kinds {
+		out = append(out, Candidate{Value: k})
+	}
+	return out
 }
 
 func outcomes() []Candidate {

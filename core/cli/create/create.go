@@ -77,10 +77,7 @@ Parts for -with:
 }
 
 func run(_ context.Context, opts *Options) error {
-	dir := filepath.Join(opts.Env.Dir, opts.Dir)
-	if filepath.IsAbs(opts.Dir) {
-		dir = opts.Dir
-	}
+	dir := opts.Env.Path(opts.Dir)
 	if err := mayWrite(dir, opts.Force); err != nil {
 		return err
 	}
@@ -118,14 +115,10 @@ func mayWrite(dir string, force bool) error {
 			if name == fileName {
 				hint += " To replace it:\n  runner new -force"
 			}
-			return failure("Pipeline is there already", "%s exists. %s", filepath.Join(dir, name), hint)
+			return command.Failure("Pipeline is there already", "%s exists. %s", filepath.Join(dir, name), hint)
 		}
 	}
 	return nil
-}
-
-func failure(summary, format string, args ...any) error {
-	return &command.ExitError{Code: command.Failed, Message: "Error: " + summary + "\n\n" + fmt.Sprintf(format, args...)}
 }
 
 // choose settles everything that the file says: options first, then answers, then
@@ -147,7 +140,7 @@ func choose(opts *Options, folder string, found findings) (*pipeline, error) {
 		return nil, err
 	}
 	if !addr.IsName(p.Name) {
-		return nil, failure("Invalid name", "%q cannot be the name of a pipeline. Names have letters, digits, _ and -, and begin with a letter or _. Give one:\n  runner new -name=NAME", p.Name)
+		return nil, command.Failure("Invalid name", "%q cannot be the name of a pipeline. Names have letters, digits, _ and -, and begin with a letter or _. Give one:\n  runner new -name=NAME", p.Name)
 	}
 	with := opts.With
 	if !opts.given["with"] {
@@ -178,7 +171,7 @@ func choose(opts *Options, folder string, found findings) (*pipeline, error) {
 		}
 	}
 	if p.Command = strings.Fields(program); p.Has("service") && len(p.Command) == 0 {
-		return nil, failure("Missing program", "A service needs a program to run. It gets its port in the environment variable PORT. Name it:\n  runner new -with=%s -command='./server -verbose'", with)
+		return nil, command.Failure("Missing program", "A service needs a program to run. It gets its port in the environment variable PORT. Name it:\n  runner new -with=%s -command='./server -verbose'", with)
 	}
 	return p, nil
 }
@@ -206,7 +199,7 @@ func parts(text string) ([]string, error) {
 			if hint == "" {
 				hint = " There is: " + strings.Join(allParts, ", ") + "."
 			}
-			return nil, failure("Unknown part", "runner new has no part %q.%s", part, hint)
+			return nil, command.Failure("Unknown part", "runner new has no part %q.%s", part, hint)
 		}
 		if !slices.Contains(out, part) {
 			out = append(out, part)
@@ -219,10 +212,10 @@ func environmentNames(text string) ([]string, error) {
 	names := list(text)
 	for i, name := range names {
 		if !addr.IsName(name) {
-			return nil, failure("Invalid name", "%q cannot be the name of an environment. Names have letters, digits, _ and -, and begin with a letter or _.", name)
+			return nil, command.Failure("Invalid name", "%q cannot be the name of an environment. Names have letters, digits, _ and -, and begin with a letter or _.", name)
 		}
 		if slices.Contains(names[:i], name) {
-			return nil, failure("Duplicate name", "The environment %q stands twice among %s.", name, text)
+			return nil, command.Failure("Duplicate name", "The environment %q stands twice among %s.", name, text)
 		}
 	}
 	return names, nil

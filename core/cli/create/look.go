@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
 )
 
 // allParts are those that a pipeline can be put together from, in the order in
@@ -90,9 +92,9 @@ func scripts(file string) ([]string, error) {
 	if err := json.Unmarshal(b, &pkg); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, failure("File not readable", "package.json is no JSON: %s.", err)
+			return nil, command.Failure("File not readable", "package.json is no JSON: %s.", err)
 		}
-		return nil, failure("File not readable", "package.json has no scripts as npm wants them: %s.", err)
+		return nil, command.Failure("File not readable", "package.json has no scripts as npm wants them: %s.", err)
 	}
 	var out []string
 	for _, name := range []string{"lint", "test", "build"} {

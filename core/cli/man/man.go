@@ -49,10 +49,7 @@ To have them found by name, write them into a folder of your manual path:
 }
 
 func run(_ context.Context, opts *Options) error {
-	dir := opts.Dir
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(opts.Env.Dir, dir)
-	}
+	dir := opts.Env.Path(opts.Dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

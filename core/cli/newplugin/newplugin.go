@@ -71,26 +71,22 @@ The kinds are action, target, strategy and metrics.`,
 // pluginName is the form of a plugin's name, as in required_plugins.
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
 
-func failure(summary, format string, args ...any) error {
-	return &command.ExitError{Code: command.Failed, Message: "Error: " + summary + "\n\n" + fmt.Sprintf(format, args...)}
-}
-
 func run(_ context.Context, opts *Options) error {
 	if !slices.Contains(Kinds, opts.Kind) {
 		hint := diagnostics.Suggest(opts.Kind, Kinds)
 		if hint == "" {
 			hint = " There is: " + strings.Join(Kinds, ", ") + "."
 		}
-		return failure("Unknown kind", "No plugin can be begun of the kind %q.%s", opts.Kind, hint)
+		return command.Failure("Unknown kind", "No plugin can be begun of the kind %q.%s", opts.Kind, hint)
 	}
 	if !pluginName.MatchString(opts.Name) {
-		return failure("Invalid name", "%q cannot be the name of a plugin. Names have small letters, digits, _ and -, and begin with a letter.", opts.Name)
+		return command.Failure("Invalid name", "%q cannot be the name of a plugin. Names have small letters, digits, _ and -, and begin with a letter.", opts.Name)
 	}
 	dir := opts.Dir
 	if dir == "" {
 		dir = "runner-plugin-" + opts.Name
 	}
-	full := absolute(opts.Env.Dir, dir)
+	full := opts.Env.Path(dir)
 	if err := mustBeEmpty(full, dir); err != nil {
 		return err
 	}
@@ -115,20 +111,13 @@ func run(_ context.Context, opts *Options) error {
 	return err
 }
 
-func absolute(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
-}
-
 func mustBeEmpty(full, dir string) error {
 	entries, err := os.ReadDir(full)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil && len(entries) > 0 {
-		return failure("Folder is not empty", "%s holds something already, and nothing is overwritten. Name another folder with -dir, or empty it.", dir)
+		return command.Failure("Folder is not empty", "%s holds something already, and nothing is overwritten. Name another folder with -dir, or empty it.", dir)
 	}
 	return err
 }
@@ -156,9 +145,9 @@ func pluginOf(opts *Options, full string) (*plugin, error) {
 	if opts.SDK == "" {
 		return p, nil
 	}
-	sdk := absolute(opts.Env.Dir, opts.SDK)
+	sdk := opts.Env.Path(opts.SDK)
 	if _, err := os.Stat(filepath.Join(sdk, "go.mod")); err != nil {
-		return nil, failure("No SDK here", "%s is no folder with the SDK: %s.", opts.SDK, err)
+		return nil, command.Failure("No SDK here", "%s is no folder with the SDK: %s.", opts.SDK, err)
 	}
 	rel, err := filepath.Rel(full, sdk)
 	if err != nil {

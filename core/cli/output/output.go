@@ -106,10 +106,6 @@ func run(ctx context.Context, opts *Options) error {
 	return err
 }
 
-func failure(format string, args ...any) error {
-	return &command.ExitError{Code: command.Failed, Message: "Error: " + fmt.Sprintf(format, args...)}
-}
-
 func find(ctx context.Context, w *workspace.Workspace, ref string) (runs.Record, error) {
 	if ref != "" {
 		return w.Runs.Find(ctx, ref)
@@ -117,17 +113,17 @@ func find(ctx context.Context, w *workspace.Workspace, ref string) (runs.Record,
 	for rec, err := range w.Runs.List(ctx, runs.Filter{Outcome: string(kernel.Succeeded), Limit: 1}) {
 		return rec, err
 	}
-	return runs.Record{}, failure("No successful run\n\nNo run of this pipeline has ended well, so there are no outputs. To begin one:\n  runner apply")
+	return runs.Record{}, command.Failure("No successful run", "No run of this pipeline has ended well, so there are no outputs. To begin one:\n  runner apply")
 }
 
 func noneOf(rec runs.Record) error {
 	switch {
 	case rec.Closed.IsZero():
-		return failure("Run has no outputs\n\nRun %s has not ended; outputs are known when a run has succeeded. Where it stands:\n  runner status %s", rec.ID, rec.ID)
+		return command.Failure("Run has no outputs", "Run %s has not ended; outputs are known when a run has succeeded. Where it stands:\n  runner status %s", rec.ID, rec.ID)
 	case rec.Outcome != string(kernel.Succeeded):
-		return failure("Run has no outputs\n\nRun %s ended %s; only a run that succeeded has outputs. To list others:\n  runner history", rec.ID, view.Words(rec.Outcome))
+		return command.Failure("Run has no outputs", "Run %s ended %s; only a run that succeeded has outputs. To list others:\n  runner history", rec.ID, view.Words(rec.Outcome))
 	}
-	return failure("Run has no outputs\n\nRun %s has kept none: an earlier version of runner carried it out, or they could not be evaluated at its end. What happened in it:\n  runner show %s", rec.ID, rec.ID)
+	return command.Failure("Run has no outputs", "Run %s has kept none: an earlier version of runner carried it out, or they could not be evaluated at its end. What happened in it:\n  runner show %s", rec.ID, rec.ID)
 }
 
 func one(opts *Options, key *seal.Key, rec runs.Record, all []outputs.Output) error {
@@ -144,7 +140,7 @@ func one(opts *Options, key *seal.Key, rec runs.Record, all []outputs.Output) er
 		case hint == "":
 			hint = " There is: " + strings.Join(names, ", ") + "."
 		}
-		return failure("Unknown output\n\nRun %s has no output named %q.%s", rec.ID, opts.Name, hint)
+		return command.Failure("Unknown output", "Run %s has no output named %q.%s", rec.ID, opts.Name, hint)
 	}
 	o := all[i]
 	if o.Sensitive && !opts.Raw && !opts.JSON {
@@ -164,7 +160,7 @@ func one(opts *Options, key *seal.Key, rec runs.Record, all []outputs.Output) er
 	}
 	text, err := convert.Convert(v, cty.String)
 	if err != nil || text.IsNull() {
-		return failure("Output is no text\n\n-raw writes strings, numbers and bools, and the output %q is %s. Take it as JSON:\n  runner output -json %s", o.Name, describe(v), o.Name)
+		return command.Failure("Output is no text", "-raw writes strings, numbers and bools, and the output %q is %s. Take it as JSON:\n  runner output -json %s", o.Name, describe(v), o.Name)
 	}
 	_, err = fmt.Fprint(opts.Env.Stdout, text.AsString())
 	return err
@@ -180,7 +176,7 @@ func describe(v cty.Value) string {
 func reveal(o outputs.Output, key *seal.Key) (cty.Value, error) {
 	v, err := o.Reveal(key)
 	if errors.Is(err, seal.ErrWrongKey) {
-		return v, failure("Output cannot be opened\n\nThe output %q is sealed with another state key than the one at hand. Give the key of its run in the environment variable %s.", o.Name, seal.EnvKey)
+		return v, command.Failure("Output cannot be opened", "The output %q is sealed with another state key than the one at hand. Give the key of its run in the environment variable %s.", o.Name, seal.EnvKey)
 	}
 	return v, err
 }
