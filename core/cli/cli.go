@@ -31,6 +31,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/newplugin"
 	"github.com/runner-pipelines/runner/core/cli/output"
 	plancmd "github.com/runner-pipelines/runner/core/cli/plan"
+	"github.com/runner-pipelines/runner/core/cli/plugincmd"
 	"github.com/runner-pipelines/runner/core/cli/resume"
 	"github.com/runner-pipelines/runner/core/cli/rollback"
 	"github.com/runner-pipelines/runner/core/cli/show"
@@ -49,7 +50,7 @@ func Commands(env *command.Env) []*command.Command {
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
 		history.New(env, nil), logscmd.New(env, nil), output.New(env, nil), console.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil),
-		newplugin.New(env, nil), completion.New(env, nil), versioncmd.New(env, nil),
+		plugincmd.New(env, nil), newplugin.New(env, nil), completion.New(env, nil), versioncmd.New(env, nil),
 	}
 	list := func() []*command.Command { return all }
 	all = append(all, man.New(env, list, nil))
