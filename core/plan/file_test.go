@@ -145,7 +145,7 @@ func TestDecodeTellsOfNewerPlans(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	b := encoded(f, sample())
 	f.Add(b)
-	f.Add(b[:len(magic)])
+	f.Add(b[:len(Magic)])
 	f.Add([]byte("runner plan 2\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := Decode(b)
