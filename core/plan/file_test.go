@@ -185,7 +185,7 @@ func FuzzContent(f *testing.F) {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(packed.Bytes())
-		b := append([]byte(magic+hex.EncodeToString(sum[:])+"\n"), packed.Bytes()...)
+		b := append([]byte(Magic+hex.EncodeToString(sum[:])+"\n"), packed.Bytes()...)
 		p, err := Decode(b)
 		if err != nil {
 			damaged(t, "refused content", b)
