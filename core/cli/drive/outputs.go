@@ -33,8 +33,9 @@ func Evaluated(ctx context.Context, w *workspace.Workspace, rec runs.Record, var
 		return nil, err
 	}
 	prog.Scope.SetRun(rec.ID, rec.Initiator)
-	engine.Restore(engine.Config{Program: prog, Run: rec, State: past.State, Key: w.Key, Redactor: w.Redactor, Slog: w.Slog(), Replayed: earlier})
-	return prog, nil
+	return prog, engine.Restore(engine.Config{
+		Program: prog, Run: rec, State: past.State, Key: w.Key, Redactor: w.Redactor, Slog: w.Slog(), Replayed: earlier,
+	})
 }
 
 // keepOutputs keeps what the run gave for those who ask later, once it has
