@@ -72,17 +72,10 @@ func (b *Board) Event(e kernel.Event) error {
 	if b.began == 0 {
 		b.began = e.At
 	}
+	b.over(kernel.EndOf(e.Fact))
 	switch f := e.Fact.(type) {
 	case kernel.CommandIssued:
 		b.issued(f.Command)
-	case kernel.CommandSucceeded:
-		b.over(f.Command)
-	case kernel.CommandFailed:
-		b.over(f.Command)
-	case kernel.CommandLost:
-		b.over(f.Command)
-	case kernel.Verified:
-		b.over(f.Command)
 	case kernel.NodeStarted:
 		b.begin(f.Node)
 	case kernel.NodeUndoing:

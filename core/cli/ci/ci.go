@@ -147,16 +147,9 @@ func (v *View) Event(e kernel.Event) {
 		}
 	}
 	if v.service != nil {
-		switch f := e.Fact.(type) {
-		case kernel.CommandSucceeded:
-			v.fold(f.Command)
-		case kernel.CommandFailed:
-			v.fold(f.Command)
+		v.fold(kernel.EndOf(e.Fact))
+		if f, ok := e.Fact.(kernel.CommandFailed); ok {
 			v.failed(f.Failure)
-		case kernel.CommandLost:
-			v.fold(f.Command)
-		case kernel.Verified:
-			v.fold(f.Command)
 		}
 	}
 	v.Human.Event(e)

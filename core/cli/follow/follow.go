@@ -3,8 +3,6 @@ package follow
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -28,6 +26,7 @@ type Run struct {
 	state *kernel.State
 	head  journal.Head
 	open  []command
+	ends  *drive.Ends
 }
 
 type command struct {
@@ -39,7 +38,7 @@ type command struct {
 // From follows a run from where its history ends; of the commands that are
 // under way then, the whole log is told.
 func From(w *workspace.Workspace, rec runs.Record, past *drive.History) *Run {
-	r := &Run{w: w, rec: rec, state: past.State, head: past.Head}
+	r := &Run{w: w, rec: rec, state: past.State, head: past.Head, ends: drive.NewEnds(w.HeadDir(), rec)}
 	for _, c := range past.State.InFlight() {
 		r.issued(c.Command)
 	}
@@ -60,13 +59,10 @@ func (r *Run) Poll(ctx context.Context, event func(kernel.Event), line func(kern
 			return err
 		}
 		for i, raw := range seg.Records {
-			var ev kernel.Event
-			err := json.Unmarshal(raw, &ev)
-			if err == nil {
-				err = r.state.Evolve(ev)
-			}
+			r.ends.Wrote(raw)
+			ev, err := drive.Fold(r.state, raw)
 			if err != nil {
-				return fmt.Errorf("journal of run %s: segment %d, record %d: %w", r.rec.ID, seg.Number, i, err)
+				return r.ends.Explain(seg.Number, i+1, err)
 			}
 			r.note(ev.Fact)
 			event(ev)
@@ -85,26 +81,15 @@ func (r *Run) Poll(ctx context.Context, event func(kernel.Event), line func(kern
 	return nil
 }
 
+// note follows which commands are under way.
 func (r *Run) note(f kernel.Fact) {
-	switch f := f.(type) {
-	case kernel.CommandIssued:
-		r.issued(f.Command)
-	case kernel.CommandSucceeded:
-		r.over(f.Command)
-	case kernel.CommandFailed:
-		r.over(f.Command)
-	case kernel.CommandLost:
-		r.over(f.Command)
-	case kernel.Verified:
-		r.over(f.Command)
-	case kernel.Judged:
-		r.over(f.Command)
+	if issued, ok := f.(kernel.CommandIssued); ok {
+		r.issued(issued.Command)
 	}
-}
-
-func (r *Run) over(id int64) {
-	for i := range r.open {
-		r.open[i].over = r.open[i].over || r.open[i].ID == id
+	if id := kernel.EndOf(f); id != 0 {
+		for i := range r.open {
+			r.open[i].over = r.open[i].over || r.open[i].ID == id
+		}
 	}
 }
 
