@@ -17,7 +17,7 @@ import (
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"*.md", "../*.md", "../plugins/*/README.md", "../examples/*/README.md"} {
+	for _, pattern := range []string{"*.md", "reference/*.md", "reference/plugins/*.md", "../core/diagnostics/pages/*.md", "../*.md", "../plugins/*/README.md", "../examples/*/README.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

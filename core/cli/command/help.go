@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
@@ -59,11 +60,14 @@ func plainPage(page string) string {
 		case strings.HasPrefix(line, "## "):
 			b.WriteString(strings.ToUpper(strings.TrimPrefix(line, "## ")))
 		default:
-			b.WriteString(wrap(line))
+			b.WriteString(wrap(link.ReplaceAllString(line, "$1")))
 		}
 	}
 	return b.String()
 }
+
+// link is one of Markdown; its text says enough.
+var link = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 
 // pageWidth is how many columns the text of a page takes.
 const pageWidth = 80
