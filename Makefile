@@ -28,7 +28,7 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-modules test-real fuzz bench bench-parts docs lint lint-go lint-proto fmt generate tools clean
+.PHONY: help build run test test-modules test-real fuzz bench bench-parts docs recordings lint lint-go lint-proto fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ bench-parts: ## Run the benchmarks of single packages
 
 docs: build ## Write the reference from commands, language and plugins into docs/reference
 	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 ./core/cli/reference -update
+
+recordings: build ## Play the demo on terminals of two sizes and write docs/recordings; needs tmux
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -run '^TestRealRecordings$$' ./docs -update
 
 lint: lint-go lint-proto ## Check code and protocol files
 
