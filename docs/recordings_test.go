@@ -146,12 +146,12 @@ func (s screen) keys(t *testing.T, line string) {
 }
 
 // await looks until everything that is wanted is on the screen, and gives it with
-// folded lines unfolded.
+// what is scrolled away above it, and with folded lines unfolded.
 func (s screen) await(t *testing.T, wanted ...string) string {
 	t.Helper()
 	last := ""
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
-		last = strings.TrimRight(s.tmux(t, "capture-pane", "-p", "-J"), "\n")
+		last = strings.TrimRight(s.tmux(t, "capture-pane", "-p", "-J", "-S", "-"), "\n")
 		missing := false
 		for _, w := range wanted {
 			missing = missing || !strings.Contains(last, w)
