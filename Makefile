@@ -70,7 +70,7 @@ docs: build ## Write the reference from commands, language and plugins into docs
 	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 ./core/cli/reference -update
 
 recordings: build ## Play the demo on terminals of two sizes and write docs/recordings; needs tmux
-	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -run '^TestRealRecordings$$' ./docs -update
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -run '^TestReal(Recordings|GitHubSummary)$$' ./docs -update
 
 lint: lint-go lint-proto ## Check code and protocol files
 

@@ -78,6 +78,22 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// The index leads to every page of this folder.
+func TestTheIndexLeadsToAllPages(t *testing.T) {
+	index := read(t, "README.md")
+	for _, pattern := range []string{"*.md", "reference/*.md", "reference/plugins/*.md", "recordings/*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, name := range found {
+			if name != "README.md" && !strings.Contains(index, "]("+filepath.ToSlash(name)+")") {
+				t.Errorf("docs/README.md does not lead to %s", name)
+			}
+		}
+	}
+}
+
 // Every pipeline, or piece of one, that a page shows is accepted by runner once
 // what the piece leaves out is added.
 func TestRealPipelinesAreValid(t *testing.T) {

@@ -33,55 +33,65 @@ func TestRealRecordings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := record(t, bin, size.columns, size.lines)
-			path := filepath.Join("recordings", name)
-			if *update {
-				if err := os.MkdirAll("recordings", 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if problem := differs(stable(read(t, path)), stable(got)); problem != "" {
-				t.Errorf("%s differs from what is on the screen; if that is meant, run make recordings\n%s\nThe screen:\n%s", path, problem, got)
-			}
+			compareRecording(t, name, got)
 		})
 	}
 }
 
-// record plays v1 → v2 and a bad v3, and gives the moments, masked.
-func record(t *testing.T, bin string, columns, lines int) string {
-	port := freePort(t)
-	dir, home := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "pipeline.hcl"), []byte(read(t, "../examples/pipeline.hcl")), 0o644); err != nil {
-		t.Fatal(err)
+// TestRealGitHubSummary keeps what a job on GitHub shows of a run: the page is
+// Markdown, and GitHub renders docs/recordings/github-summary.md as it does a job's.
+func TestRealGitHubSummary(t *testing.T) {
+	bin := os.Getenv("RUNNER_TEST_REAL")
+	if bin == "" {
+		t.Skip("plays the demo as a job on GitHub would; run it with: make test-real")
 	}
-	env := []string{
-		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + home, "LANG=C.UTF-8",
+	page := filepath.Join(t.TempDir(), "summary.md")
+	shop := open(t, bin)
+	shop.env = append(shop.env, "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+page, "GITHUB_WORKSPACE="+shop.dir)
+	shop.run(t, "runner", "apply", "-auto-approve", "-var", "version=v2")
+	const unlimited = 1000
+	compareRecording(t, "github-summary.md", masked(read(t, page), unlimited)+"\n")
+}
+
+func compareRecording(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("recordings", name)
+	if *update {
+		if err := os.MkdirAll("recordings", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if problem := differs(stable(read(t, path)), stable(got)); problem != "" {
+		t.Errorf("%s differs from what is shown; if that is meant, run make recordings\n%s\nIt shows:\n%s", path, problem, got)
+	}
+}
+
+// street is the demo's shop in a folder of its own, with customers.
+type street struct {
+	bin, dir, home string
+	env            []string
+}
+
+// open deploys v1 and lets customers in.
+func open(t *testing.T, bin string) *street {
+	t.Helper()
+	port := freePort(t)
+	s := &street{bin: bin, dir: t.TempDir(), home: t.TempDir()}
+	s.env = []string{
+		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + s.home, "LANG=C.UTF-8",
 		"TMPDIR=" + os.TempDir(), "RUNNER_VAR_shop=shop", "RUNNER_VAR_port=" + port,
 	}
-	command := func(name string, args ...string) *exec.Cmd {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		t.Cleanup(cancel)
-		cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
-		cmd.Dir, cmd.Env = dir, env
-		return cmd
+	if err := os.WriteFile(filepath.Join(s.dir, "pipeline.hcl"), []byte(read(t, "../examples/pipeline.hcl")), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	run := func(name string, args ...string) {
-		t.Helper()
-		if out, err := command(name, args...).CombinedOutput(); err != nil {
-			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-		}
-	}
-	run("runner", "init")
-	t.Cleanup(func() {
-		cmd := exec.Command(filepath.Join(bin, "runner-plugin-local"), "stop", "-all")
-		cmd.Env = env
-		_ = cmd.Run()
-	})
-	run("runner", "apply", "-auto-approve", "-var", "version=v1")
-	customers := command("demo", "-load", "http://127.0.0.1:"+port)
+	s.run(t, "runner", "init")
+	t.Cleanup(func() { _ = s.command(context.Background(), "runner-plugin-local", "stop", "-all").Run() })
+	s.run(t, "runner", "apply", "-auto-approve", "-var", "version=v1")
+	customers := s.command(t.Context(), "demo", "-load", "http://127.0.0.1:"+port)
 	if err := customers.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +99,28 @@ func record(t *testing.T, bin string, columns, lines int) string {
 		_ = customers.Process.Kill()
 		_ = customers.Wait()
 	})
+	return s
+}
 
-	s := screen{socket: filepath.Join(home, "tmux"), columns: columns, env: env, dir: dir}
+func (s *street) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+func (s *street) run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if out, err := s.command(ctx, name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// record plays v1 → v2 and a bad v3, and gives the moments, masked.
+func record(t *testing.T, bin string, columns, lines int) string {
+	shop := open(t, bin)
+	s := screen{socket: filepath.Join(shop.home, "tmux"), env: shop.env, dir: shop.dir}
 	s.open(t, columns, lines)
 	var b strings.Builder
 	moment := func(what string, wanted ...string) {
@@ -108,10 +138,9 @@ func record(t *testing.T, bin string, columns, lines int) string {
 
 // screen is a terminal that nobody sits at.
 type screen struct {
-	socket  string
-	columns int
-	env     []string
-	dir     string
+	socket string
+	env    []string
+	dir    string
 }
 
 func (s screen) tmux(t *testing.T, args ...string) string {
