@@ -28,7 +28,11 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help build run test test-modules test-real fuzz bench bench-parts docs recordings lint lint-go lint-proto fmt generate tools clean
+=======
+.PHONY: help build run test test-modules test-real reliability fuzz bench bench-judge bench-parts lint lint-go lint-proto fmt generate tools clean
+>>>>>>> main
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +59,12 @@ test-real: build ## Run the tests with real processes under real load: kill and 
 	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v \
 		$$(grep -rl --include='*_test.go' '^func TestReal' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
+reliability: build ## Run the tests that count what they survive, and write docs/reliability.md; takes many minutes
+	@set -e; figures=$$(mktemp -d); trap 'rm -rf "$$figures"' EXIT; \
+	RUNNER_FIGURES="$$figures" RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 60m \
+		$$(grep -rl --include='*_test.go' 'figures\.Record(' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|'); \
+	$(GO) run ./core/internal/figures/render -from "$$figures" -write docs/reliability.md
+
 fuzz: ## Run each fuzz target for FUZZTIME
 	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' $(MODULES) | while read -r file; do \
 		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do echo "== $$f"; \
@@ -62,6 +72,9 @@ fuzz: ## Run each fuzz target for FUZZTIME
 
 bench: build ## Measure beside Terraform and make, and write docs/performance.md; takes many minutes
 	$(GO) run ./core/bench -bin bin -write docs/performance.md $(ARGS)
+
+bench-judge: ## Play worlds against the judge and the rules of other programs, and write docs/analysis.md; takes hours
+	$(GO) run ./core/judgebench -write docs/analysis.md $(ARGS)
 
 bench-parts: ## Run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) $(PATTERNS)

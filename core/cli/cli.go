@@ -18,12 +18,14 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/approve"
 	"github.com/runner-pipelines/runner/core/cli/cancel"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/doctor"
 	"github.com/runner-pipelines/runner/core/cli/format"
 	"github.com/runner-pipelines/runner/core/cli/graph"
 	"github.com/runner-pipelines/runner/core/cli/history"
 	"github.com/runner-pipelines/runner/core/cli/initialize"
 	logscmd "github.com/runner-pipelines/runner/core/cli/logs"
 	plancmd "github.com/runner-pipelines/runner/core/cli/plan"
+	"github.com/runner-pipelines/runner/core/cli/plugincmd"
 	"github.com/runner-pipelines/runner/core/cli/resume"
 	"github.com/runner-pipelines/runner/core/cli/rollback"
 	"github.com/runner-pipelines/runner/core/cli/show"
@@ -41,14 +43,19 @@ func Commands(env *command.Env) []*command.Command {
 		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
 		history.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
-		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), versioncmd.New(env, nil),
+		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil), plugincmd.New(env, nil),
+		versioncmd.New(env, nil),
 	}
 }
 
-// Main runs the program with the process's own arguments and returns its exit code.
-func Main(version string) int {
+// Main runs the program with the process's own arguments and returns its exit
+// code. A test may change what the program touches of the process around it.
+func Main(version string, change ...func(*command.Env)) int {
 	host.ForbidCoreDumps()
 	env := ofProcess(version)
+	for _, c := range change {
+		c(env)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var ended atomic.Bool

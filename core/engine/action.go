@@ -401,18 +401,9 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
 		}
 	}
-	s, around := j.node.Action, program.Surroundings{}
-	if j.node.Rollback != nil {
-		s, around.Self = j.node.Rollback, e.Program.Result(j.node.Stage.Addr)
-		if len(j.result) > 0 {
-			self, err := e.gave(e.Config.Run.ID, j.node, j.result, nil)
-			if err != nil {
-				return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
-			}
-			around.Self = self
-		} else {
-			around.Self = j.node.Null()
-		}
+	s, around, err := e.wayBack(j)
+	if err != nil {
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
 	}
 	plugin, bound, diags := e.ready(ctx, j.node, s, around)
 	if diags.HasErrors() {
@@ -422,7 +413,6 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 		return gone
 	}
 	log := e.newSink(j)
-	var err error
 	if j.node.Rollback != nil {
 		_, err = plugin.RunAction(ctx, e.call(j), s.Entry.Name, bound.Wire(), nil, log)
 	} else {
@@ -442,13 +432,35 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 	return kernel.CommandSucceeded{Command: j.ID, Logs: ref}
 }
 
+// wayBack is what undoes an action: the stage's own rollback, which sees what the
+// action gave, or the action itself.
+func (e *Engine) wayBack(j job) (*program.Slot, program.Surroundings, error) {
+	if j.node.Rollback == nil {
+		return j.node.Action, program.Surroundings{}, nil
+	}
+	self := j.node.Null()
+	if len(j.result) > 0 {
+		var err error
+		if self, err = e.gave(e.Config.Run.ID, j.node, j.result, nil); err != nil {
+			return nil, program.Surroundings{}, err
+		}
+	}
+	return j.node.Rollback, program.Surroundings{Self: self}, nil
+}
+
 // reconcile asks what became of a lost command.
 func (e *Engine) reconcile(ctx context.Context, j job) kernel.Fact {
-	s, operation := j.node.Action, "run"
+	s, around, operation := j.node.Action, program.Surroundings{}, "run"
 	if j.of.Kind == kernel.UndoAction {
-		operation = "undo"
+		var err error
+		if s, around, err = e.wayBack(j); err != nil {
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
+		}
+		if j.node.Rollback == nil {
+			operation = "undo"
+		}
 	}
-	plugin, bound, diags := e.ready(ctx, j.node, s, program.Surroundings{})
+	plugin, bound, diags := e.ready(ctx, j.node, s, around)
 	if diags.HasErrors() {
 		return e.misconfigured(j, diags)
 	}
@@ -467,9 +479,12 @@ func (e *Engine) reconcile(ctx context.Context, j job) kernel.Fact {
 		ended := j
 		ended.ID = j.Of
 		var fact kernel.Fact
-		if r.Err != nil {
+		switch {
+		case r.Err != nil:
 			fact = e.failed(ctx, ended, plugin, r.Err, s.Use.Range, "")
-		} else {
+		case j.of.Kind == kernel.UndoAction:
+			fact = kernel.CommandSucceeded{Command: j.Of}
+		default:
 			fact = e.succeeded(ctx, ended, r.Outcome, "")
 		}
 		switch fact := fact.(type) {

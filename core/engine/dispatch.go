@@ -60,7 +60,7 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	case kernel.Measure:
 		j.judging = e.judging(c)
 	case kernel.Reconcile:
-		j.of = e.handles[c.Of]
+		j.of, j.result = e.handles[c.Of], e.State.Result(c.Node)
 	case kernel.UndoAction:
 		j.result = e.State.Result(c.Node)
 	case kernel.Verify:

@@ -56,8 +56,9 @@ type Config struct {
 	ArtifactDir string
 	Dir         string
 	Redactor    *redact.Redactor
-	// Initiator is who acts in this process; Runner the program's version.
+	// Initiator is who acts in this process, Host where; Runner is the program's version.
 	Initiator string
+	Host      string
 	Runner    string
 	// Parallelism is how many actions run at once; 10 when 0.
 	Parallelism int
@@ -215,6 +216,7 @@ func (e *Engine) run(ctx context.Context) (kernel.Idle, error) {
 	defer cancel(errNow)
 	defer e.abandon()
 	defer e.keepLocks(work)()
+	e.adoptLocks(work)
 
 	// What was posted while nobody drove the run is heard before it goes on.
 	posted, err := e.readInbox(work)
@@ -268,10 +270,12 @@ func (e *Engine) opening() []message {
 		return out
 	}
 	e.locks.resumed = true
-	hostname, _ := os.Hostname()
 	out := []message{{fact: kernel.RunResumed{
-		Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
+		Host: e.Host, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
 	}}}
+	for _, c := range e.State.Unsettled() {
+		e.handles[c.ID] = c
+	}
 	for _, c := range e.State.InFlight() {
 		switch c.Kind {
 		case kernel.TakeLock, kernel.FreeLock, kernel.Cancel:

@@ -28,7 +28,10 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 		}
 		c := e.call(j)
 		c.Target = s.Name
-		found, diags := plan.ObserveTarget(ctx, plugin, c, s, bound, e.identity())
+		found, diags, err := plan.ObserveTarget(ctx, plugin, c, s, bound, e.identity())
+		if err != nil {
+			return e.failed(ctx, j, plugin, err, s.Use.Range, "")
+		}
 		if diags.HasErrors() {
 			return e.misconfigured(j, diags)
 		}

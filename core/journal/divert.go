@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 

@@ -48,7 +48,10 @@ func nodeOf(n *program.Node) kernel.Node {
 	if n.Stage.Config.Retry != nil {
 		k.Retry = &kernel.Retry{Attempts: set.Retry.Attempts, Delay: ms(set.Retry.Delay), MaxDelay: ms(set.Retry.MaxDelay)}
 	}
-	k.Prepare = !set.When.IsKnown() || set.When.False()
+	k.Prepare = !set.When.IsKnown()
+	if set.When.IsKnown() && set.When.False() {
+		k.Skip = whenFalse
+	}
 	if n.Kind == kernel.RolloutNode {
 		k.Rollout = rolloutOf(n)
 		return k
@@ -68,9 +71,9 @@ func actionOf(n *program.Node) *kernel.Action {
 	}
 	if n.Rollback != nil {
 		op, _ := n.Rollback.Entry.Operation("run")
-		a.Undo, a.UndoAlways, a.UndoClass = true, true, op.Class
+		a.Undo, a.UndoAlways, a.UndoClass, a.UndoReconcile = true, true, op.Class, op.Reconcile
 	} else if op, ok := n.Action.Entry.Operation("undo"); ok {
-		a.Undo, a.UndoClass = true, op.Class
+		a.Undo, a.UndoClass, a.UndoReconcile = true, op.Class, op.Reconcile
 	}
 	return a
 }

@@ -31,7 +31,8 @@ func operate[T any, M message[T]](ctx context.Context, p *Process, c call.Call, 
 	}
 	select {
 	case <-p.run.done:
-		return Outcome{}, diag.WithEffect(diag.None, p.lost(name))
+		// Another process can do it.
+		return Outcome{}, diag.Retryable(p.lost(name))
 	default:
 	}
 	o := &operation{p: p, ctx: ctx, call: c, name: name, sink: sink}

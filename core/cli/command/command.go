@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/pluginhost"
+	"github.com/runner-pipelines/runner/core/store"
 )
 
 // Env is what a command may touch of the process around it.
@@ -42,6 +44,12 @@ type Env struct {
 	User   string
 	Groups []string
 	Host   string
+
+	// WrapStore and Launch are for tests that stop the program at an exact place:
+	// what stands between it and its state, and what starts its plugins. Nil: nothing,
+	// and pluginhost.Start.
+	WrapStore func(store.Store) store.Store
+	Launch    pluginhost.Launch
 }
 
 // Getenv reads an environment variable; empty when it is not set.
@@ -249,6 +257,10 @@ func exitCode(env *Env, err error) int {
 		return Failed
 	}
 	fmt.Fprintf(env.Stderr, "Error: %s\n", Sentence(err.Error()))
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		fmt.Fprintf(env.Stderr, "\n%s\n", advised.Advice())
+	}
 	return Failed
 }
 

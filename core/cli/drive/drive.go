@@ -20,6 +20,7 @@ import (
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/journal/spool"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
@@ -37,6 +38,8 @@ type Options struct {
 	Vars, Files []string
 	// Note is a remark for the journal of a run that is opened.
 	Note string
+	// Back: the run is resumed only to take it back.
+	Back bool
 	// Unwind takes a resumed run back, when that could not be posted.
 	Unwind *kernel.RunUnwinding
 }
@@ -100,6 +103,9 @@ func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.R
 		return err
 	}
 	defer pool.StopAll()
+	if err := pool.Pinned(sources(prog, past.State, opts.Back)); err != nil {
+		return unpinned(err)
+	}
 	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, locks: locks, opts: opts, spool: past.spool, gone: past.away}
 	return d.drive(ctx, past.State, journal.At(w.Store, rec.ID, past.Head))
 }
@@ -135,7 +141,11 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole, m
 	if err != nil {
 		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
 	}
+	if err := samePlan(rec, p); err != nil {
+		return nil, err
+	}
 	h := &History{Plan: p, State: kernel.New(&p.Graph)}
+	ends := NewEnds(w.HeadDir(), rec)
 	st := w.Store
 	h.spool, h.away, err = recovered(ctx, w, rec, mine)
 	switch {
@@ -157,17 +167,17 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole, m
 			}
 		}
 	}
+	ends.Begin(h.Head)
 	for seg, err := range journal.Read(ctx, st, rec.ID, h.Head) {
 		if err != nil {
 			return nil, err
 		}
+		ends.Pass(seg.Head)
 		for i, raw := range seg.Records {
-			var ev kernel.Event
-			if err := json.Unmarshal(raw, &ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
-			}
-			if err := h.State.Evolve(ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
+			ends.Wrote(raw)
+			ev, err := Fold(h.State, raw)
+			if err != nil {
+				return nil, ends.Explain(seg.Number, i+1, err)
 			}
 			if whole {
 				h.Events = append(h.Events, ev)
@@ -175,7 +185,7 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole, m
 		}
 		h.Head = seg.Head
 	}
-	return h, nil
+	return h, ends.Check()
 }
 
 type driver struct {
@@ -213,12 +223,19 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	if err != nil {
 		return err
 	}
+	seen := witness.New(d.w.HeadDir(), d.rec.ID)
+	defer func() { _ = seen.Close() }()
+	j.Watch(func(h journal.Head) {
+		if err := seen.Saw(h); err != nil {
+			d.w.Slog().Warn("a shortened journal would not be noticed", "error", err)
+		}
+	})
 	d.reserve()
 	defer d.letGo()
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
-		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
+		Initiator: d.w.Env.User, Host: d.w.Env.Host, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
 		Locks: d.locks, LockTimeout: d.opts.LockTimeout, Waiting: d.waiting,
 		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
 		Spool: d.spool, Away: d.gone, Unwind: d.opts.Unwind,
@@ -322,7 +339,10 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
 		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return witness.Forget(d.w.HeadDir(), d.rec.ID)
 }
 
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {

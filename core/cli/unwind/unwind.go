@@ -46,7 +46,7 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 		return err
 	}
 	v := display.New(w.Env, w.Dir, opts.Display)
-	how := drive.Options{LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files}
+	how := drive.Options{LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files, Back: true}
 	if unposted != nil {
 		how.Unwind = post.Unwind
 	}

@@ -15,8 +15,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/journal"
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 

@@ -247,6 +247,7 @@ func (t *Target) do(ctx context.Context, op Operation, change func(*State) error
 	if op.Name == "observe" && t.FailOp != "observe" && t.FailOp != "any" {
 		return change(&s)
 	}
+	reached(Began, op.Name)
 	s.Operations = append(s.Operations, op)
 	how := t.failing(s, op)
 	if how == "crash_before" || how == "error" || how == "retryable" || how == "hang" || how == "lie" {
@@ -270,9 +271,11 @@ func (t *Target) do(ctx context.Context, op Operation, change func(*State) error
 	if err := change(&s); err != nil {
 		return errors.Join(err, s.write(t.File))
 	}
+	reached(Ready, op.Name)
 	if err := s.write(t.File); err != nil {
 		return err
 	}
+	reached(Happened, op.Name)
 	if how == "crash_after" {
 		os.Exit(14)
 	}
