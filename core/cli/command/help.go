@@ -97,15 +97,14 @@ func wrap(line string) string {
 	return b.String()
 }
 
-func overview(w io.Writer, commands []*Command) {
-	fmt.Fprint(w, `Usage: runner [-chdir=DIR] COMMAND [options] [arguments]
-
-runner takes a pipeline from commit to production: it builds, tests, deploys by
+// About is what the program says of itself.
+const About = `runner takes a pipeline from commit to production: it builds, tests, deploys by
 any strategy, watches, and goes back by itself. What it does stands in one file,
-pipeline.hcl, in this folder or one above.
+pipeline.hcl, in this folder or one above.`
 
-To begin:
-`)
+func overview(w io.Writer, commands []*Command) {
+	commands = Visible(commands)
+	fmt.Fprintf(w, "Usage: runner [-chdir=DIR] COMMAND [options] [arguments]\n\n%s\n\nTo begin:\n", About)
 	for _, c := range beginning {
 		if find(commands, c.name) != nil {
 			fmt.Fprintf(w, "  runner %-8s %s\n", c.name, c.what)

@@ -23,6 +23,7 @@ const generated = "<!-- Written by make docs; changes are made where it reads fr
 
 // Commands is the page of the command line.
 func Commands(commands []*command.Command) string {
+	commands = command.Visible(commands)
 	var b strings.Builder
 	b.WriteString(generated + "# Command line\n\n```\nrunner [-chdir=DIR] COMMAND [options] [arguments]\n```\n\n")
 	b.WriteString("`-chdir=DIR` works as if `runner` had been started there. An option is written with one dash or with two, before or behind the arguments. `runner COMMAND -help` shows what stands here.\n\n")
