@@ -31,7 +31,7 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-modules test-real reliability fuzz bench bench-judge bench-parts lint lint-go lint-proto new-plugin man fmt generate tools clean
+.PHONY: help build run test test-modules test-real reliability fuzz bench bench-judge bench-parts docs recordings lint lint-go lint-proto new-plugin man fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,12 @@ bench-judge: ## Play worlds against the judge and the rules of other programs, a
 
 bench-parts: ## Run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) $(PATTERNS)
+
+docs: build ## Write the reference from commands, language and plugins into docs/reference
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 ./core/cli/reference -update
+
+recordings: build ## Play the demo on terminals of two sizes and write docs/recordings; needs tmux
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -run '^TestReal(Recordings|GitHubSummary)$$' ./docs -update
 
 lint: lint-go lint-proto ## Check code and protocol files
 

@@ -59,7 +59,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 
 // scripts are the subjects, so that a lost file fails and does not vanish.
 var scripts = []string{
-	"abort", "apply", "artifacts", "cancel", "completion", "console", "doctor", "doctor_files", "doctor_snapshot", "doubt", "failures", "fmt", "gates", "github", "graph", "init", "interrupt",
+	"abort", "apply", "artifacts", "cancel", "completion", "console", "doctor", "doctor_files", "doctor_snapshot", "doubt", "failures", "fmt", "gates", "github", "graph", "help", "init", "interrupt",
 	"locks", "order", "output", "plan", "plan_file", "plugin_test", "records", "reject", "rollout", "rollout_approval",
 	"sensitive", "stages", "undo", "unlock", "validate", "variables", "watch", "waves",
 }

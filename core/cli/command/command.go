@@ -188,14 +188,7 @@ func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string)
 	name := args[0]
 	switch name {
 	case "-h", "-help", "--help", "help":
-		if len(args) > 1 {
-			if c := find(commands, args[1]); c != nil {
-				Help(env.Stdout, c)
-				return OK
-			}
-		}
-		overview(env.Stdout, commands)
-		return OK
+		return help(env, commands, args[1:])
 	case "-v", "-version", "--version":
 		name = "version"
 	}
@@ -275,6 +268,9 @@ func exitCode(env *Env, err error) int {
 	case errors.As(err, &exit):
 		if exit.Message != "" {
 			fmt.Fprintln(env.Stderr, exit.Message)
+			if more := diagnostics.MoreOf(exit.Message); more != "" {
+				fmt.Fprint(env.Stderr, "\n", more)
+			}
 		}
 		return exit.Code
 	case errors.As(err, &usage):
@@ -295,39 +291,4 @@ func Sentence(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// About is what the program says of itself.
-const About = `runner takes a pipeline from commit to production. It reads pipeline.hcl in this
-folder or one above. To begin: runner new, runner init, runner plan, runner apply.`
-
-func overview(w io.Writer, commands []*Command) {
-	fmt.Fprintf(w, "Usage: runner [-chdir=DIR] COMMAND [options] [arguments]\n\n%s\n\nCommands:\n", About)
-	for _, c := range Visible(commands) {
-		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Short)
-	}
-	fmt.Fprintf(w, "\n%s\nrunner COMMAND -help tells more of one command.\n", ExitCodes)
-}
-
-// Help writes the full description of a command.
-func Help(w io.Writer, c *Command) {
-	usage := "Usage: runner " + c.Name + " [options]"
-	if c.Args != "" {
-		usage += " " + c.Args
-	}
-	fmt.Fprintf(w, "%s\n\n%s\n", usage, strings.TrimSpace(c.Long))
-	var flags []string
-	c.Flags.VisitAll(func(f *flag.Flag) {
-		name, text := flag.UnquoteUsage(f)
-		switch {
-		case name == "":
-		default:
-			name = "=" + strings.ToUpper(name)
-		}
-		flags = append(flags, fmt.Sprintf("  %-26s %s", "-"+f.Name+name, text))
-	})
-	if len(flags) > 0 {
-		fmt.Fprintf(w, "\nOptions:\n%s\n", strings.Join(flags, "\n"))
-	}
-	fmt.Fprintf(w, "\n%s", ExitCodes)
 }

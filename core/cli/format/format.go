@@ -142,6 +142,9 @@ func formatted(opts *Options, name string, src []byte) ([]byte, error) {
 		if err := diagnostics.Write(opts.Env.Stderr, diags, map[string]*hcl.File{name: f}); err != nil {
 			return nil, err
 		}
+		if err := diagnostics.WriteMore(opts.Env.Stderr, diags); err != nil {
+			return nil, err
+		}
 		return nil, &command.ExitError{Code: command.Failed}
 	}
 	return hclwrite.Format(src), nil

@@ -59,6 +59,7 @@ func (h *Human) Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_ = diagnostics.Write(h.out, diagnostics.Tidy(d), files)
+	_ = diagnostics.WriteMore(h.out, diagnostics.Tidy(d))
 }
 
 func (h *Human) printf(format string, args ...any) {

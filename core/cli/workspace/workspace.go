@@ -324,6 +324,9 @@ func (w *Workspace) Show(out io.Writer, diags hcl.Diagnostics) error {
 	if err := diagnostics.Write(out, diagnostics.Tidy(diags), files); err != nil {
 		return err
 	}
+	if err := diagnostics.WriteMore(out, diagnostics.Tidy(diags)); err != nil {
+		return err
+	}
 	if service := display.Service(w.Env); service != nil {
 		ci.Mark(out, service, diags, display.Place(w.Env, w.Dir))
 	}
