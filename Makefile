@@ -3,7 +3,7 @@
 
 GO      ?= go
 VERSION ?= 0.1.0
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 BENCHTIME ?= 1s
 
 # Releases say what they are and hold no path of the machine that built them.
@@ -58,7 +58,7 @@ test-real: build ## Run the tests with real processes under real load: kill and 
 fuzz: ## Run each fuzz target for FUZZTIME
 	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' $(MODULES) | while read -r file; do \
 		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do echo "== $$f"; \
-			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" </dev/null; done; done
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s "./$$(dirname "$$file")" </dev/null; done; done
 
 bench: build ## Measure beside Terraform and make, and write docs/performance.md; takes many minutes
 	$(GO) run ./core/bench -bin bin -write docs/performance.md $(ARGS)

@@ -42,7 +42,11 @@ func (c *converter) fail(path value.Path, summary, detail string, args ...any) {
 func describe(path value.Path) string { return fmt.Sprintf("%q", path.String()) }
 
 func (c *converter) wrongType(path value.Path, t schema.Type, v cty.Value) cty.Value {
-	c.fail(path, "Wrong type", "%s is %s, and this value is %s.", describe(path), article(t), kindOf(v))
+	hint := ""
+	if t.Kind == schema.List && v.Type() == cty.String {
+		hint = ` Write a list in square brackets: ["…", "…"].`
+	}
+	c.fail(path, "Wrong type", "%s is %s, and this value is %s.%s", describe(path), article(t), kindOf(v), hint)
 	return cty.UnknownVal(typeOf(t))
 }
 

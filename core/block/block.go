@@ -27,6 +27,9 @@ type Schema struct {
 	What       string
 	Attributes []Attribute
 	Blocks     []Block
+	// Words are what other programs call an attribute or block of this body, and what
+	// to write here.
+	Words map[string]string
 	// Rest lets other attributes and blocks stand; they are left in Content.Rest.
 	Rest bool
 }
@@ -164,10 +167,20 @@ func (s *Schema) unknownAttribute(name string, at hcl.Range) *hcl.Diagnostic {
 		names = append(names, a.Name)
 	}
 	hint := diagnostics.Suggest(name, names)
+	if word := s.Words[name]; word != "" {
+		hint = " " + word
+	}
 	if hint == "" {
 		hint = s.suggestBlock(name)
 	}
-	if hint == "" {
+	switch {
+	case hint == "" && len(names) == 0:
+		types := make([]string, 0, len(s.Blocks))
+		for _, b := range s.Blocks {
+			types = append(types, b.Type)
+		}
+		hint = listing(" It has only blocks: ", types)
+	case hint == "":
 		hint = listing(" Its attributes are: ", names)
 	}
 	return diagnostics.Error(at, "Unknown attribute", "%s has no attribute named %q.%s", upperFirst(s.What), name, hint)
@@ -194,6 +207,9 @@ func (s *Schema) unknownBlock(name string, at hcl.Range) *hcl.Diagnostic {
 		types = append(types, b.Type)
 	}
 	hint := diagnostics.Suggest(name, types)
+	if word := s.Words[name]; word != "" {
+		hint = " " + word
+	}
 	if hint == "" {
 		hint = listing(" Its blocks are: ", types)
 	}

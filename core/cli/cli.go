@@ -25,6 +25,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/rollback"
 	"github.com/runner-pipelines/runner/core/cli/show"
 	"github.com/runner-pipelines/runner/core/cli/status"
+	"github.com/runner-pipelines/runner/core/cli/unlock"
 	"github.com/runner-pipelines/runner/core/cli/validate"
 	versioncmd "github.com/runner-pipelines/runner/core/cli/version"
 	"github.com/runner-pipelines/runner/core/cli/watch"
@@ -36,7 +37,7 @@ func Commands(env *command.Env) []*command.Command {
 		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
 		history.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
-		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), versioncmd.New(env, nil),
+		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), versioncmd.New(env, nil),
 	}
 }
 

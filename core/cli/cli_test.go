@@ -56,7 +56,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 var scripts = []string{
 	"abort", "apply", "artifacts", "cancel", "doubt", "failures", "fmt", "gates", "github", "graph", "init", "interrupt",
 	"locks", "order", "plan", "plan_file", "records", "reject", "rollout", "rollout_approval",
-	"sensitive", "stages", "undo", "validate", "variables", "watch", "waves",
+	"sensitive", "stages", "undo", "unlock", "validate", "variables", "watch", "waves",
 }
 
 func TestScripts(t *testing.T) {

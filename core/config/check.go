@@ -85,13 +85,14 @@ func (l *loader) checkPipeline() {
 	}
 	l.checkPlugins()
 	l.checkEnvironments()
+	pools := make([]string, len(p.Pools))
+	for i, q := range p.Pools {
+		pools[i] = q.Name
+	}
+	known := setOf(pools)
 	for _, wanted := range l.pools {
-		if _, ok := p.Pool(wanted.name); !ok {
-			var all []string
-			for _, q := range p.Pools {
-				all = append(all, q.Name)
-			}
-			l.add(diagnostics.Error(wanted.at, "Unknown pool", "No pool is named %q.%s", wanted.name, diagnostics.Suggest(wanted.name, all)))
+		if !known[wanted.name] {
+			l.add(diagnostics.Error(wanted.at, "Unknown pool", "No pool is named %q.%s", wanted.name, diagnostics.Suggest(wanted.name, pools)))
 		}
 	}
 	if l.incomplete {
@@ -127,6 +128,7 @@ func (l *loader) checkPlugins() {
 	for _, q := range p.Runner.RequiredPlugins {
 		required = append(required, q.Name)
 	}
+	known := setOf(required)
 	type id struct{ name, alias string }
 	first := map[id]hcl.Range{}
 	for _, q := range p.Plugins {
@@ -138,7 +140,7 @@ func (l *loader) checkPlugins() {
 			l.add(diagnostics.Error(q.Range, "Duplicate name", "The plugin %q is already configured in this way at %s. %s", q.Name, block.Place(earlier), advice))
 		}
 		first[id{q.Name, q.Alias}] = q.Range
-		if !l.incomplete && !slices.Contains(required, q.Name) {
+		if !l.incomplete && !known[q.Name] {
 			l.add(diagnostics.Error(q.NameRange, "Unknown plugin",
 				"required_plugins does not list %q, so it is not known where this plugin comes from.%s", q.Name, diagnostics.Suggest(q.Name, required)))
 		}
@@ -151,9 +153,10 @@ func (l *loader) checkEnvironments() {
 	for _, e := range p.Environments {
 		all = append(all, e.Name)
 	}
+	known := setOf(all)
 	for _, e := range p.Environments {
 		for _, ref := range e.After {
-			if _, ok := p.Environment(ref.Name); !ok {
+			if !known[ref.Name] {
 				l.add(diagnostics.Error(ref.Range, "Unknown environment", "No environment is named %q.%s", ref.Name, diagnostics.Suggest(ref.Name, all)))
 			}
 		}
@@ -176,6 +179,14 @@ func (l *loader) checkEnvironments() {
 		l.add(diagnostics.Error(at.Range, "Environments in a circle",
 			"Each of these environments comes after the next, so none can be first: %s. Remove one of the references in after.", strings.Join(append(cycle, cycle[0]), " → ")))
 	}
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // environmentCycle is one circle of environments, nil when there is none.
@@ -235,7 +246,7 @@ func (l *loader) checkStage(s *Stage, misread bool) {
 	case s.Use != nil && len(s.Targets) > 0:
 		l.add(diagnostics.Error(s.Targets[0].Range, "Conflicting blocks",
 			"A stage has either a use block or target blocks; the use is at %s. Put it into a target block of its own.", block.Place(s.Use.Range)))
-	case s.Use == nil && len(s.Targets) == 0 && !misread:
+	case s.Use == nil && len(s.Targets) == 0 && !misread && !l.incomplete:
 		l.add(diagnostics.Error(s.Range, "Missing use",
 			`A stage needs something to do: use "COMPONENT" { … }, or target "NAME" { … } blocks for a rollout over several targets.`))
 	case s.Use != nil:

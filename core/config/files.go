@@ -1,10 +1,6 @@
 package config
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 )
 
 const (
@@ -23,8 +20,8 @@ const (
 	rootFile   = "pipeline.hcl"
 	moduleFile = "module.hcl"
 	jsonSuffix = ".json"
-	// maxFile is the largest source file, in bytes.
-	maxFile = 16 << 20
+	// MaxFile is the largest source file, in bytes.
+	MaxFile = 16 << 20
 )
 
 // belongs reports whether a file is part of a pipeline or module: FILE,
@@ -75,32 +72,8 @@ func (d disk) list(dir string) ([]string, error) {
 }
 
 func (d disk) read(file string) ([]byte, error) {
-	full := filepath.Join(d.root, filepath.FromSlash(file))
-	info, err := os.Stat(full)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case info.Size() > maxFile:
-		return nil, errTooLarge
-	}
-	f, err := os.Open(full)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content := bytes.NewBuffer(make([]byte, 0, info.Size()+1))
-	if _, err := io.Copy(content, io.LimitReader(f, maxFile+1)); err != nil {
-		return nil, err
-	}
-	if content.Len() > maxFile {
-		return nil, errTooLarge
-	}
-	return content.Bytes(), nil
+	return regular.Read(filepath.Join(d.root, filepath.FromSlash(file)), MaxFile)
 }
-
-var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
 
 type memory map[string][]byte
 

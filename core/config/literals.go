@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/runner-pipelines/runner/core/addr"
 	"github.com/runner-pipelines/runner/core/block"
@@ -27,7 +26,7 @@ func (t VariableType) Convert(v cty.Value) (cty.Value, error) {
 	if t.Defaults != nil && !v.IsNull() {
 		v = t.Defaults.Apply(v)
 	}
-	return convert.Convert(v, t.Type)
+	return lang.Convert(v, t.Type)
 }
 
 // literal evaluates what must be written out.
@@ -37,7 +36,7 @@ func (l *loader) literal(expr hcl.Expression, what string) (cty.Value, bool) {
 		return v, true
 	}
 	l.add(diagnostics.Error(expr.Range(), "Literal expected",
-		"%s is read before anything is evaluated, so it must be written out: no variables, no functions.", what))
+		"%s is read before anything is evaluated, so it must be written out: no variables, no functions, no loops.", what))
 	return cty.DynamicVal, false
 }
 
@@ -154,7 +153,11 @@ func (l *loader) variableType(c *block.Content) VariableType {
 			word = call.Name
 		}
 		if !slices.Contains(typeNames, word) {
-			d.Detail += diagnostics.Suggest(word, typeNames)
+			hint := diagnostics.Suggest(word, typeNames)
+			if hint == "" {
+				hint = " Types are string, number, bool and any, and made of them list(…), map(…), set(…), tuple([…]) and object({ … })."
+			}
+			d.Detail += hint
 		}
 		d.Context = nil
 	}

@@ -97,6 +97,13 @@ var pipelineBody = &block.Schema{What: "a pipeline file", Blocks: []block.Block{
 	{Type: "module", Label: "a name for this use of the module"},
 	{Type: "notify", Label: "the component's name"},
 	{Type: "stage", Label: "the stage's name"},
+}, Words: map[string]string{
+	"provider": `Did you mean "plugin"?`, "terraform": `Did you mean "runner"?`, "workspace": `Did you mean "environment"?`,
+	"job": `Did you mean "stage"?`, "step": `Did you mean "stage"?`, "task": `Did you mean "stage"?`, "build": `Did you mean "stage"?`, "deploy": `Did you mean "stage"?`,
+	"resource": `What is done stands in a stage: stage "…" { use "COMPONENT" { … } }.`,
+	"data":     `What is looked up stands in a stage, whose outputs others refer to.`,
+	"import":   `Did you mean "module"?`, "include": `Did you mean "module"?`,
+	"name": `The name is the label of the pipeline block: pipeline "NAME" {}.`,
 }}
 
 // inModules are the blocks that a module may have.

@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	hcljson "github.com/hashicorp/hcl/v2/json"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/scan"
 )
 
@@ -77,10 +81,17 @@ func plainError(err error) error {
 func Parse(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	var f *hcl.File
 	var diags hcl.Diagnostics
-	if strings.HasSuffix(name, jsonSuffix) {
+	if diag := notText(name, src); diag != nil {
+		diags = hcl.Diagnostics{diag}
+	} else if strings.HasSuffix(name, jsonSuffix) {
 		f, diags = parseJSON(name, src)
 	} else {
 		f, diags = parseNative(name, src)
+	}
+	if f != nil {
+		if body, native := f.Body.(*hclsyntax.Body); native {
+			lang.Meter(body)
+		}
 	}
 	if f == nil || f.Body == nil {
 		f = &hcl.File{Body: hcl.EmptyBody(), Bytes: src}
@@ -88,50 +99,81 @@ func Parse(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	return f, diags
 }
 
+// notText says that the file is not text in UTF-8; nil when it is.
+func notText(name string, src []byte) *hcl.Diagnostic {
+	if utf8.Valid(src) {
+		return nil
+	}
+	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) {
+		at := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+		d := diagnostics.Error(at, summaryNotText, "The file is written in UTF-16, as some programs on Windows do. Save it in UTF-8.")
+		d.Extra = diagnostics.Extra{Hidden: true}
+		return d
+	}
+	wrong := 0
+	for wrong < len(src) {
+		r, size := utf8.DecodeRune(src[wrong:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		wrong += size
+	}
+	at := hcl.Pos{Line: 1 + bytes.Count(src[:wrong], []byte("\n")), Column: 1, Byte: wrong}
+	return diagnostics.Error(hcl.Range{Filename: name, Start: at, End: at}, summaryNotText,
+		"This line holds bytes that are not UTF-8. The file may be saved in another encoding, or not be text at all: save it in UTF-8, or take it back from version control.")
+}
+
+const summaryNotText = "Invalid encoding"
+
 func parseJSON(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
-	if diags := tooDeep(name, scan.JSON(src)); diags != nil {
+	if diags := overLimit(name, scan.JSON(src)); diags != nil {
 		return nil, diags
 	}
 	f, diags := hcljson.Parse(src, name)
 	if diags.HasErrors() {
-		return nil, reword(diags)
+		return nil, reword(diags, src)
 	}
-	return f, reword(diags)
+	return f, reword(diags, src)
 }
 
 func parseNative(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
 	cuts, err := scan.Config(src, minPiece)
-	if diags := tooDeep(name, err); diags != nil {
+	if diags := overLimit(name, err); diags != nil {
 		return nil, diags
 	}
-	if f := parsePieces(name, src, cuts); f != nil {
-		return f, nil
+	if f, diags := parsePieces(name, src, cuts); f != nil || diags != nil {
+		return f, diags
 	}
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if body, ok := f.Body.(*hclsyntax.Body); ok {
 		f.Nav = blockNav{body.Blocks}
 	}
-	return f, reword(diags)
+	return f, reword(diags, src)
 }
 
-// parsePieces parses a large file piece by piece. It is nil when that is not
+// maxWhole is the largest file that is parsed once more as a whole when it has
+// mistakes, in bytes.
+const maxWhole = 1 << 20
+
+// parsePieces parses a large file piece by piece. It has no result when that is not
 // worth the while, or when there are mistakes: the whole file then explains them
-// better.
-func parsePieces(name string, src []byte, cuts []scan.Cut) *hcl.File {
+// better, unless it is so large that the first wrong piece must do.
+func parsePieces(name string, src []byte, cuts []scan.Cut) (*hcl.File, hcl.Diagnostics) {
 	if len(cuts) < 2 {
-		return nil
+		return nil, nil
 	}
 	all := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, Blocks: hclsyntax.Blocks{}}
 	from := scan.Cut{Line: 1}
 	for _, to := range append(cuts, scan.Cut{Byte: len(src)}) {
 		f, diags := hclsyntax.ParseConfig(src[from.Byte:to.Byte], name, hcl.Pos{Line: from.Line, Column: 1, Byte: from.Byte})
-		if len(diags) > 0 {
-			return nil
-		}
 		body := f.Body.(*hclsyntax.Body)
-		if len(body.Attributes) > 0 {
-			return nil // none is allowed here; the whole file tells
+		switch {
+		case diags.HasErrors() && len(src) > maxWhole:
+			return &hcl.File{Body: body, Bytes: src, Nav: blockNav{body.Blocks}}, reword(diags, src)
+		case len(diags) > 0, len(body.Attributes) > 0 && len(src) <= maxWhole:
+			return nil, nil // attributes are not allowed here; the whole file tells
 		}
+		maps.Copy(all.Attributes, body.Attributes)
 		all.Blocks = append(all.Blocks, body.Blocks...)
 		if from.Byte == 0 {
 			all.SrcRange = body.SrcRange
@@ -140,7 +182,7 @@ func parsePieces(name string, src []byte, cuts []scan.Cut) *hcl.File {
 		from = to
 	}
 	all.Blocks = slices.Clip(all.Blocks)
-	return &hcl.File{Body: all, Bytes: src, Nav: blockNav{all.Blocks}}
+	return &hcl.File{Body: all, Bytes: src, Nav: blockNav{all.Blocks}}, nil
 }
 
 // blockNav tells which block a place is in; package hcled asks for it.
@@ -161,18 +203,18 @@ func (n blockNav) ContextString(offset int) string {
 	return out.String()
 }
 
-func tooDeep(name string, err error) hcl.Diagnostics {
-	deep, ok := errors.AsType[*scan.DepthError](err)
+func overLimit(name string, err error) hcl.Diagnostics {
+	over, ok := errors.AsType[*scan.LimitError](err)
 	if !ok {
 		return nil
 	}
-	at := hcl.Pos{Line: deep.Line, Column: 1, Byte: deep.Byte}
-	return hcl.Diagnostics{diagnostics.Error(hcl.Range{Filename: name, Start: at, End: at}, "Nested too deeply",
-		"Brackets, blocks, operators and templates can be nested %d levels deep; here they go deeper. Take parts out into locals or modules.", scan.MaxDepth)}
+	at := hcl.Pos{Line: over.Line, Column: 1, Byte: over.Byte}
+	return hcl.Diagnostics{diagnostics.Error(hcl.Range{Filename: name, Start: at, End: at}, over.Summary, "%s", over.Detail)}
 }
 
-// reword calls an argument of a block what we call it: an attribute.
-func reword(diags hcl.Diagnostics) hcl.Diagnostics {
+// reword calls an argument of a block what we call it, an attribute, and says what
+// to do about what stands at the place.
+func reword(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	words := strings.NewReplacer("argument", "attribute", "Argument", "Attribute")
 	// One missing quote makes the rest of the file look like strings.
 	const unclosed = "Invalid multi-line string"
@@ -182,8 +224,25 @@ func reword(diags hcl.Diagnostics) hcl.Diagnostics {
 			d.Summary, d.Detail = words.Replace(d.Summary), words.Replace(d.Detail)
 		}
 		d.Context = nil
+		if d.Subject != nil && d.Subject.Start.Byte < len(src) {
+			advise(d, src[max(d.Subject.Start.Byte, 0):])
+		}
 		drop := d.Summary == unclosed && seenUnclosed
 		seenUnclosed = seenUnclosed || d.Summary == unclosed
 		return drop
 	})
+}
+
+// advise adds what the parser does not say; rest is the source from the place on.
+func advise(d *hcl.Diagnostic, rest []byte) {
+	r, _ := utf8.DecodeRune(rest)
+	switch {
+	case d.Detail == "This character is not used within the language." && r > unicode.MaxASCII:
+		d.Detail = fmt.Sprintf("The character %U has no meaning here, though it may look like one that has. It was probably copied from a page or a document: replace it by a plain one, or remove it.", r)
+	case d.Summary != "Attribute or block definition required":
+	case r == '}':
+		d.Summary, d.Detail = "Bracket without partner", "This bracket closes no block. Remove it, or look above for a block that is closed too early."
+	case bytes.HasPrefix(rest, []byte("<<<<<<<")) || bytes.HasPrefix(rest, []byte("=======")) || bytes.HasPrefix(rest, []byte(">>>>>>>")):
+		d.Summary, d.Detail = "Merge conflict", "A merge left this mark, since two changes do not fit together. Decide which lines are right, and remove the others and the marks."
+	}
 }

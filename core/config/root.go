@@ -133,7 +133,8 @@ func (l *loader) plugin(b *hcl.Block) *Plugin {
 		if name, ok := stringOf(v); ok && variableName.MatchString(name) {
 			q.Environment = append(q.Environment, name)
 		} else {
-			l.add(diagnostics.Error(expr.Range(), "Invalid name", "Each element names an environment variable that the plugin may see."))
+			l.add(diagnostics.Error(expr.Range(), "Invalid name",
+				"Each element is the name of an environment variable that the plugin may see, such as \"AWS_REGION\": letters, digits and _, without a value. This one is none."))
 		}
 	}
 	return q
@@ -272,7 +273,12 @@ func hide(diags hcl.Diagnostics) {
 
 func (l *loader) locals(b *hcl.Block) []*Local {
 	attrs, diags := b.Body.JustAttributes()
-	l.add(diags...)
+	for _, d := range diags {
+		if strings.HasPrefix(d.Summary, "Unexpected ") && d.Subject != nil {
+			d = diagnostics.Error(*d.Subject, "Attribute expected", "In locals there are no blocks: each local is written as name = value, an object as name = { … }.")
+		}
+		l.add(d)
+	}
 	var out []*Local
 	for name, attr := range attrs {
 		if !addr.IsName(name) {

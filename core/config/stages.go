@@ -33,7 +33,20 @@ var stageBody = &block.Schema{
 		{Type: "retry", Single: true},
 		{Type: "rollback", Single: true},
 	},
+	Words: map[string]string{
+		"if": `Did you mean "when"?`, "condition": `Did you mean "when"?`, "only_if": `Did you mean "when"?`,
+		"needs": `Did you mean "depends_on"?`, "after": `Did you mean "depends_on"?`, "requires": `Did you mean "depends_on"?`,
+		"count":   `Did you mean "for_each"? It makes one instance for each element.`,
+		"matrix":  `Did you mean "for_each"? It makes one instance for each element.`,
+		"retries": `Did you mean the block retry { attempts = … }?`, "attempts": `Did you mean the block retry { attempts = … }?`,
+		"env": insideUse, "command": insideUse, "script": insideUse, "run": insideUse, "image": insideUse, "steps": insideUse, "replicas": insideUse,
+		"outputs": `Did you mean "produces"?`, "artifacts": `Did you mean "produces"?`,
+		"notify": `A notify block stands outside of stages, and speaks of all of them.`,
+		"lock":   `Did you mean "pool"?`, "concurrency": `Did you mean "pool"?`,
+	},
 }
+
+const insideUse = `What a component is to do stands inside of its block: use "COMPONENT" { … }.`
 
 func (l *loader) stage(b *hcl.Block) *Stage {
 	before := len(l.diags)

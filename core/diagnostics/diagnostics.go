@@ -95,7 +95,13 @@ func Suggest(name string, candidates []string) string {
 func Nearest(name string, candidates []string) string {
 	const maxDistance = 3
 	best, bestDistance := "", maxDistance
+	if len(name) > maxName || len(candidates) > maxCandidates {
+		return ""
+	}
 	for _, c := range candidates {
+		if len(c)-len(name) > maxDistance || len(name)-len(c) > maxDistance {
+			continue
+		}
 		d := distance(fold(name), fold(c))
 		// Two short names that share hardly a letter are not near.
 		if 2*d >= max(len(name), len(c)) && d > 1 {
@@ -107,6 +113,12 @@ func Nearest(name string, candidates []string) string {
 	}
 	return best
 }
+
+// What is longer is no slip of the hand, and comparing it takes long.
+const (
+	maxName       = 100
+	maxCandidates = 10_000
+)
 
 // distance counts edits; letters in the wrong order are one.
 func distance(a, b string) int {

@@ -16,16 +16,27 @@ const (
 	maxLines = 3
 	// maxColumns of a line are shown, in characters.
 	maxColumns = 200
+	// maxText of source or explanation stand in JSON, in bytes.
+	maxText = 10_000
+	// maxDetail of a line of explanation are shown, in characters.
+	maxDetail = 1000
+	// maxShown diagnostics are shown as text, and maxViewed in JSON.
+	maxShown  = 100
+	maxViewed = 1000
 )
 
 // Write writes the diagnostics as text without colour, each followed by an
 // empty line, with the line of source they speak of. Files is keyed as the
 // ranges' Filename; see config.Pipeline.Files. Those that would read the same, as
-// for two places in one line, are written once.
+// for two places in one line, are written once. Of very many only the first are written.
 func Write(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.File) error {
 	var b strings.Builder
-	seen := make(map[string]bool, len(diags))
-	for _, d := range diags {
+	seen := map[string]bool{}
+	for i, d := range diags {
+		if len(seen) == maxShown {
+			fmt.Fprintf(&b, "%d more are not shown. Mend these first.\n\n", len(diags)-i)
+			break
+		}
 		var one strings.Builder
 		writeOne(&one, d, files)
 		if !seen[one.String()] {
@@ -43,7 +54,7 @@ func writeOne(b *strings.Builder, d *hcl.Diagnostic, files map[string]*hcl.File)
 		fmt.Fprintf(b, "  on %s line %d", printable(d.Subject.Filename), d.Subject.Start.Line)
 		s := snippetOf(d, files)
 		if s != nil && s.Context != "" {
-			fmt.Fprintf(b, ", in %s", printable(s.Context))
+			fmt.Fprintf(b, ", in %s", shorten(printable(s.Context), maxColumns))
 		}
 		if s == nil || s.Code == "" {
 			b.WriteByte('\n')
@@ -54,7 +65,7 @@ func writeOne(b *strings.Builder, d *hcl.Diagnostic, files map[string]*hcl.File)
 	if d.Detail != "" {
 		b.WriteByte('\n')
 		for line := range strings.SplitSeq(strings.TrimRight(d.Detail, "\n"), "\n") {
-			b.WriteString(printable(line))
+			b.WriteString(shorten(printable(line), maxDetail))
 			b.WriteByte('\n')
 		}
 	}
@@ -65,7 +76,7 @@ func writeCode(b *strings.Builder, s *Snippet) {
 	b.WriteString(":\n")
 	lines := strings.Split(s.Code, "\n")
 	for i, line := range lines[:min(len(lines), maxLines)] {
-		fmt.Fprintf(b, "%4d: %s\n", s.StartLine+i, shorten(printable(line)))
+		fmt.Fprintf(b, "%4d: %s\n", s.StartLine+i, shorten(printable(line), maxColumns))
 	}
 	if len(lines) > maxLines {
 		b.WriteString("      …\n")
@@ -101,7 +112,7 @@ func snippetOf(d *hcl.Diagnostic, files map[string]*hcl.File) *Snippet {
 	}
 	s := &Snippet{StartLine: d.Subject.Start.Line}
 	if extra, ok := hcl.DiagnosticExtra[Extra](d); !ok || !extra.Hidden {
-		s.Code = strings.TrimSuffix(string(src[from:to]), "\r")
+		s.Code = strings.TrimSuffix(strings.ToValidUTF8(string(src[from:min(to, from+maxText)]), "�"), "\r")
 		s.HighlightStart = min(start-from, len(s.Code))
 		s.HighlightEnd = min(end-from, len(s.Code))
 	}
@@ -124,13 +135,17 @@ func printable(s string) string {
 	}, strings.TrimSuffix(s, "\r"))
 }
 
-func shorten(line string) string {
-	if len(line) <= maxColumns {
+// shorten cuts a line to so many characters.
+func shorten(line string, limit int) string {
+	if len(line) <= limit {
 		return line
 	}
-	runes := []rune(line)
-	if len(runes) <= maxColumns {
-		return line
+	n := 0
+	for i := range line {
+		if n == limit {
+			return line[:i] + " …"
+		}
+		n++
 	}
-	return string(runes[:maxColumns]) + " …"
+	return line
 }

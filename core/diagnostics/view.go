@@ -1,6 +1,8 @@
 package diagnostics
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -42,11 +44,16 @@ type Snippet struct {
 	HighlightEnd   int `json:"highlight_end"`
 }
 
-// View is the JSON form of the diagnostics; never nil.
+// View is the JSON form of the diagnostics; never nil. Of very many it has only the
+// first, and one that says so.
 func View(diags hcl.Diagnostics, files map[string]*hcl.File) []Diagnostic {
+	if rest := len(diags) - maxViewed; rest > 0 {
+		diags = append(slices.Clone(diags[:maxViewed]),
+			Error(hcl.Range{}, "Too many mistakes", "%d more are not listed. Mend these first.", rest))
+	}
 	out := make([]Diagnostic, 0, len(diags))
 	for _, d := range diags {
-		v := Diagnostic{Severity: "error", Summary: d.Summary, Detail: d.Detail}
+		v := Diagnostic{Severity: "error", Summary: d.Summary, Detail: shorten(d.Detail, maxText)}
 		if d.Severity == hcl.DiagWarning {
 			v.Severity = "warning"
 		}

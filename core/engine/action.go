@@ -224,6 +224,9 @@ func (e *Engine) runAction(ctx context.Context, j job) kernel.Fact {
 	if sp.unchanged {
 		return e.succeeded(ctx, j, host.Outcome{Outputs: sp.outputs, World: sp.world}, "")
 	}
+	if gone := e.notOurs(ctx, j); gone != nil {
+		return gone
+	}
 	log := e.newSink(j)
 	out, err := plugin.RunAction(ctx, e.call(j), s.Entry.Name, bound.Wire(), sp.sealed, log)
 	ref := log.close()
@@ -383,6 +386,9 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 	if diags.HasErrors() {
 		return e.misconfigured(j, diags)
 	}
+	if gone := e.notOurs(ctx, j); gone != nil {
+		return gone
+	}
 	log := e.newSink(j)
 	var err error
 	if j.node.Rollback != nil {
@@ -454,6 +460,9 @@ func (e *Engine) verify(ctx context.Context, j job) kernel.Fact {
 	})
 	if diags.HasErrors() {
 		return e.misconfigured(j, diags)
+	}
+	if gone := e.notOurs(ctx, j); gone != nil {
+		return gone
 	}
 	log := e.newSink(j)
 	_, err := plugin.RunAction(ctx, e.call(j), s.Entry.Name, bound.Wire(), nil, log)

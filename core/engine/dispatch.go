@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/bind"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/program"
 	"github.com/runner-pipelines/runner/sdk/diag"
@@ -42,7 +40,6 @@ type job struct {
 	result   []byte
 	// candidate and stable are the releases that Verify speaks of.
 	candidate, stable []byte
-	fence             int64
 }
 
 // dispatch hands a durable command to a goroutine of its own.
@@ -67,8 +64,6 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 		j.result = e.State.Result(c.Node)
 	case kernel.Verify:
 		j.candidate, j.stable = e.State.Releases(c.Node, c.Target)
-	case kernel.FreeLock:
-		j.fence = e.fences[c.Env]
 	}
 	if c.Kind == kernel.RunAction || c.Kind == kernel.UndoAction {
 		e.handles[c.ID] = kernel.InFlight{Command: c}
@@ -235,57 +230,3 @@ func (e *Engine) misconfigured(j job, diags hcl.Diagnostics) kernel.Fact {
 }
 
 func (e *Engine) redact(s string) string { return e.Redactor.Redact(s) }
-
-// takeLock takes the lock of an environment, waiting as long as the user allows.
-func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
-	deadline := e.now().Add(e.LockTimeout)
-	for {
-		fence, err := lock.Take(ctx, e.Store, j.Env, e.holder())
-		var held *lock.HeldError
-		switch {
-		case err == nil:
-			return kernel.LockTaken{Command: j.ID, Env: j.Env, Fence: fence}
-		case !errors.As(err, &held):
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be taken", Detail: err.Error()}}
-		case e.freeStale(ctx, held):
-			continue
-		case !e.now().Before(deadline):
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
-				Summary: "Environment is locked", Detail: heldDetail(held),
-			}}
-		}
-		select {
-		case <-ctx.Done():
-			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Cancelled", Cancelled: true, Effect: "none"}}
-		case <-time.After(inboxPoll):
-		}
-	}
-}
-
-// holder says who takes a lock.
-func (e *Engine) holder() lock.Holder {
-	hostname, _ := os.Hostname()
-	return lock.Holder{Run: e.Config.Run.ID, Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Since: e.now().UTC()}
-}
-
-func heldDetail(held *lock.HeldError) string {
-	h := held.Holder
-	return fmt.Sprintf("Run %s, started by %s on %s, has environment %q since %s. Wait for it (-lock-timeout=10m), finish it, or take it back:\n  runner resume %s\n  runner rollback %s",
-		h.Run, h.Initiator, h.Host, held.Environment, h.Since.UTC().Format(time.DateTime+" MST"), h.Run, h.Run)
-}
-
-// freeStale frees the lock of a run that is closed.
-func (e *Engine) freeStale(ctx context.Context, held *lock.HeldError) bool {
-	rec, err := e.index().Get(ctx, held.Holder.Run)
-	if err != nil || rec.Closed.IsZero() {
-		return false
-	}
-	return lock.Free(ctx, e.Store, held.Environment, held.Fence) == nil
-}
-
-func (e *Engine) freeLock(ctx context.Context, j job) kernel.Fact {
-	if err := lock.Free(ctx, e.Store, j.Env, j.fence); err != nil && !errors.Is(err, lock.ErrLost) {
-		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Lock could not be freed", Detail: err.Error()}}
-	}
-	return kernel.LockFreed{Command: j.ID, Env: j.Env}
-}

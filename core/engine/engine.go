@@ -21,6 +21,7 @@ import (
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/kernel"
+	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/program"
@@ -59,8 +60,12 @@ type Config struct {
 	Runner    string
 	// Parallelism is how many actions run at once; 10 when 0.
 	Parallelism int
-	// LockTimeout is how long to wait for an environment that another run has.
+	// Locks takes and keeps the locks of environments; one of its own when nil.
+	Locks *lock.Keeper
+	// LockTimeout is how long to wait for an environment that another run has;
+	// Waiting, which may be nil, is told now and then while it waits.
 	LockTimeout time.Duration
+	Waiting     func(held *lock.HeldError, waited, limit time.Duration)
 	// Observer sees every event once it is durable, in order; Log every line of a
 	// command. Both must be quick, and are called from one goroutine at a time.
 	Observer func(kernel.Event)
@@ -100,7 +105,6 @@ type Engine struct {
 	last     kernel.Time
 	results  chan message
 	cancels  map[int64]context.CancelCauseFunc
-	fences   map[string]int64
 	plans    stagePlans
 	handles  map[int64]kernel.InFlight
 	pending  int
@@ -112,6 +116,7 @@ type Engine struct {
 	// deafUntil is when to try again to hear what came in before a gate's time is up.
 	deafUntil kernel.Time
 	logMu     sync.Mutex
+	locks     locks
 }
 
 // message is what a command's goroutine tells the owner of the state.
@@ -127,7 +132,7 @@ type message struct {
 func New(cfg Config) *Engine {
 	e := &Engine{
 		Config: cfg, now: cfg.Now, results: make(chan message, 256), cancels: map[int64]context.CancelCauseFunc{},
-		fences: map[string]int64{}, handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact), poll: inboxPoll,
+		handles: map[int64]kernel.InFlight{}, inbox: make(chan []inboxFact), poll: inboxPoll,
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -147,6 +152,7 @@ func New(cfg Config) *Engine {
 		e.Slog = slog.New(slog.DiscardHandler)
 	}
 	e.plans.byNode = map[string]*stagePlan{}
+	e.locks.leaving = make(chan struct{})
 	e.written = cfg.State.Events()
 	return e
 }
@@ -162,6 +168,7 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errNow)
 	defer e.abandon()
+	defer e.keepLocks(work)()
 
 	// What was posted while nobody drove the run is heard before it goes on.
 	posted, err := e.readInbox(work)
@@ -200,6 +207,7 @@ func (e *Engine) opening() []message {
 		}
 		return out
 	}
+	e.locks.resumed = true
 	hostname, _ := os.Hostname()
 	out := []message{{fact: kernel.RunResumed{
 		Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
@@ -309,8 +317,8 @@ func (e *Engine) after(ev kernel.Event) {
 	switch f := ev.Fact.(type) {
 	case kernel.NodeSettled:
 		e.publish(e.own(), f.Node)
-	case kernel.LockTaken:
-		e.fences[f.Env] = f.Fence
+	case kernel.RunStopping:
+		e.endWaits()
 	case kernel.CommandHandled:
 		h := e.handles[f.Command]
 		h.HandleID, h.Handle = f.ID, f.Opaque

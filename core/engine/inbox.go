@@ -15,6 +15,7 @@ import (
 type Post struct {
 	Answer *kernel.GateAnswered `json:"answer,omitempty"`
 	Unwind *kernel.RunUnwinding `json:"unwind,omitempty"`
+	Note   *kernel.Noted        `json:"note,omitempty"`
 }
 
 // Send leaves a post for the process that drives the run, now or later.
@@ -116,6 +117,8 @@ func (e *Engine) factOf(m inbox.Message) (kernel.Fact, error) {
 		return *p.Answer, nil
 	case p.Unwind != nil:
 		return *p.Unwind, nil
+	case p.Note != nil:
+		return kernel.Noted{By: p.Note.By, Text: e.redact(p.Note.Text)}, nil
 	}
 	return nil, fmt.Errorf("it asks for nothing")
 }

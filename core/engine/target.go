@@ -105,6 +105,9 @@ func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
 		}
 		return e.observed(j, seen)
 	}
+	if gone := e.notOurs(ctx, j); gone != nil {
+		return gone
+	}
 	log := e.newSink(j)
 	var out host.Outcome
 	var err error

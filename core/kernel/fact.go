@@ -106,6 +106,9 @@ type LockTaken struct {
 	Command int64  `json:"command"`
 	Env     string `json:"env"`
 	Fence   int64  `json:"fence"`
+	// Over says from whom the lock was taken over, and why that was right; empty
+	// when it was free.
+	Over string `json:"over,omitempty"`
 }
 
 // LockFreed ends FreeLock.

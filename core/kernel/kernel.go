@@ -179,8 +179,16 @@ func (s *State) touchAll() {
 }
 
 // Evolve folds one event into the state. It changes nothing but the state and
-// decides nothing. It fails only on an event that cannot follow what came before.
-func (s *State) Evolve(e Event) error {
+// decides nothing. It fails only on an event that cannot follow what came before;
+// the state is of no use then.
+func (s *State) Evolve(e Event) (err error) {
+	// Facts that no kernel wrote may speak of what is not there, such as the rollout
+	// of an action. That is an event that cannot follow, too.
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("%s does not fit what came before it: %v", e.Fact.FactType(), problem)
+		}
+	}()
 	if e.At > s.d.Now {
 		s.d.Now = e.At
 	}

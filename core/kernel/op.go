@@ -248,8 +248,12 @@ func (s *State) commandFailed(id int64, f Failure) error {
 	}
 	switch c.Kind {
 	case TakeLock:
-		// Waiting for a lock is the engine's; its failure is final.
+		// Waiting for a lock is the engine's; its failure is final, unless it was
+		// given up because the process leaves.
 		o.reset()
+		if f.Cancelled {
+			return nil
+		}
 		s.d.Envs[c.Env].Failed = failureText(&f, "the environment's lock could not be taken")
 		s.touchEnv(c.Env)
 	case FreeLock:

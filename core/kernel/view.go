@@ -173,6 +173,18 @@ type TargetView struct {
 	Settled   bool          `json:"settled,omitempty"`
 }
 
+// KeepsLock lists the nodes of an environment whose rollouts stand between two
+// releases: no other run may have the environment before they are finished.
+func (s *State) KeepsLock(env string) []string {
+	var out []string
+	for i := range s.d.Nodes {
+		if n := &s.d.Nodes[i]; n.def.Environment == env && n.standsBetween() {
+			out = append(out, n.def.ID)
+		}
+	}
+	return out
+}
+
 // Nodes tells what is known of every node, in the plan's order.
 func (s *State) Nodes() []NodeView {
 	out := make([]NodeView, len(s.d.Nodes))

@@ -23,7 +23,7 @@ func Functions(w World) map[string]function.Function {
 		all["sensitive"] = keepingSensitive(k)
 	}
 	for name, f := range worldly(w) {
-		all[name] = guard(f)
+		all[name] = guard(f, true)
 	}
 	// templatefile offers all functions but itself, so that no template can
 	// call itself without end.
@@ -31,7 +31,7 @@ func Functions(w World) map[string]function.Function {
 	for name, f := range all {
 		inner[name] = f
 	}
-	all["templatefile"] = guard(templateFile(w, inner))
+	all["templatefile"] = guard(templateFile(w, inner), true)
 	return all
 }
 
@@ -52,20 +52,20 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 		"compact":         stdlib.CompactFunc,
 		"concat":          stdlib.ConcatFunc,
 		"contains":        stdlib.ContainsFunc,
-		"csvdecode":       stdlib.CSVDecodeFunc,
+		"csvdecode":       bounded(stdlib.CSVDecodeFunc, csvFits),
 		"dirname":         stringFunc("path", dirName),
-		"distinct":        stdlib.DistinctFunc,
+		"distinct":        distinct,
 		"element":         stdlib.ElementFunc,
 		"endswith":        endsWith,
 		"flatten":         stdlib.FlattenFunc,
 		"floor":           stdlib.FloorFunc,
-		"format":          limitWidths(stdlib.FormatFunc),
+		"format":          bounded(limitWidths(stdlib.FormatFunc), formatFits),
 		"formatdate":      stdlib.FormatDateFunc,
-		"formatlist":      limitWidths(stdlib.FormatListFunc),
-		"indent":          indent,
+		"formatlist":      bounded(limitWidths(stdlib.FormatListFunc), formatListFits),
+		"indent":          bounded(indent, indentFits),
 		"index":           index,
 		"issensitive":     isSensitive,
-		"join":            stdlib.JoinFunc,
+		"join":            bounded(stdlib.JoinFunc, joinFits),
 		"jsondecode":      jsonDecode,
 		"jsonencode":      stdlib.JSONEncodeFunc,
 		"keys":            stdlib.KeysFunc,
@@ -79,12 +79,12 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 		"min":             stdlib.MinFunc,
 		"nonsensitive":    nonsensitive,
 		"one":             one,
-		"parseint":        stdlib.ParseIntFunc,
+		"parseint":        bounded(stdlib.ParseIntFunc, parseIntFits),
 		"pow":             stdlib.PowFunc,
 		"range":           stdlib.RangeFunc,
 		"regex":           stdlib.RegexFunc,
-		"regexall":        stdlib.RegexAllFunc,
-		"replace":         replace,
+		"regexall":        bounded(stdlib.RegexAllFunc, regexAllFits),
+		"replace":         bounded(replace, replaceFits),
 		"reverse":         stdlib.ReverseListFunc,
 		"sensitive":       makeSensitive,
 		"setintersection": stdlib.SetIntersectionFunc,
@@ -97,7 +97,7 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 		"signum":          stdlib.SignumFunc,
 		"slice":           stdlib.SliceFunc,
 		"sort":            stdlib.SortFunc,
-		"split":           stdlib.SplitFunc,
+		"split":           bounded(stdlib.SplitFunc, splitFits),
 		"startswith":      startsWith,
 		"strcontains":     strContains,
 		"strrev":          stdlib.ReverseFunc,
@@ -121,7 +121,7 @@ var pure = sync.OnceValue(func() map[string]function.Function {
 		"zipmap":          stdlib.ZipmapFunc,
 	}
 	for name, f := range all {
-		all[name] = guard(f)
+		all[name] = guard(f, !constant[name])
 	}
 	all["can"] = tryfunc.CanFunc
 	all["try"] = tryfunc.TryFunc
@@ -133,14 +133,12 @@ type Problem struct{ Summary, Detail string }
 
 func (p *Problem) Error() string { return p.Detail }
 
-var (
-	errSensitiveReason = errors.New("the reason is not shown because an argument is sensitive")
-	errTooBig          = errors.New("the result would be too large")
-)
+var errSensitiveReason = errors.New("the reason is not shown because an argument is sensitive")
 
 // guard keeps sensitive arguments and the insides of a panic out of a function's
-// errors. The function itself stays as it is.
-func guard(f function.Function) function.Function {
+// errors, and refuses arguments and results that cannot be worked with; measured
+// says whether the arguments are looked at. The function itself stays as it is.
+func guard(f function.Function, measured bool) function.Function {
 	open := func(p function.Parameter) function.Parameter {
 		p.AllowNull, p.AllowUnknown, p.AllowDynamicType, p.AllowMarked = true, true, true, true
 		return p
@@ -148,11 +146,19 @@ func guard(f function.Function) function.Function {
 	spec := &function.Spec{
 		Description: f.Description(),
 		Type: func(args []cty.Value) (cty.Type, error) {
+			if measured {
+				if err := argumentsFit(args); err != nil {
+					return cty.NilType, err
+				}
+			}
 			ty, err := f.ReturnTypeForValues(args)
 			return ty, tellable(err, args)
 		},
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			v, err := f.Call(args)
+			if err == nil {
+				err = TooLarge(v)
+			}
 			return v, tellable(err, args)
 		},
 	}

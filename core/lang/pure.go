@@ -27,9 +27,7 @@ import (
 const (
 	// maxJSONDepth is how deep jsondecode follows.
 	maxJSONDepth = 500
-	// maxElements is how many elements a computed collection may have.
-	maxElements = 1 << 16
-	maxIndent   = 1 << 10
+	maxIndent    = 1 << 10
 )
 
 func baseName(s string) (string, error) { return path.Base(s), nil }
@@ -341,6 +339,9 @@ var jsonDecode = function.New(&function.Spec{
 		if jsonDepth(args[0].AsString()) > maxJSONDepth {
 			return cty.NilType, function.NewArgErrorf(0, "it is nested deeper than %d levels", maxJSONDepth)
 		}
+		if strings.TrimSpace(args[0].AsString()) == "" {
+			return cty.NilType, function.NewArgErrorf(0, "it is empty, which is no JSON")
+		}
 		return stdlib.JSONDecodeFunc.ReturnTypeForValues(args)
 	},
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.JSONDecode(args[0]) },
@@ -386,7 +387,7 @@ func checkProduct(args []cty.Value) error {
 		}
 	}
 	if total.Cmp(big.NewInt(maxElements)) > 0 {
-		return errTooBig
+		return errElements
 	}
 	return nil
 }

@@ -3,14 +3,14 @@ package lang
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/runner-pipelines/runner/core/internal/regular"
 )
 
 // World is all that expressions can see of the outside. Implementations may be
@@ -70,38 +70,11 @@ func (w *osWorld) File(path string) ([]byte, error) {
 	if !filepath.IsAbs(full) {
 		full = filepath.Join(w.dir, full)
 	}
-	info, err := os.Stat(full)
-	switch {
-	case err != nil:
-		return nil, plainPathError(err)
-	case info.IsDir():
-		return nil, errors.New("it is a directory")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case info.Size() > MaxFile:
+	content, err := regular.Read(full, MaxFile)
+	if _, tooLarge := errors.AsType[*regular.TooLargeError](err); tooLarge {
 		return nil, ErrTooLarge
 	}
-	f, err := os.Open(full)
-	if err != nil {
-		return nil, plainPathError(err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, plainPathError(err)
-	}
-	if len(content) > MaxFile {
-		return nil, ErrTooLarge
-	}
-	return content, nil
-}
-
-// plainPathError drops the path, which the caller names as it was written.
-func plainPathError(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	return err
+	return content, err
 }
 
 func (w *osWorld) Git() (Git, error) { return w.git() }

@@ -107,14 +107,15 @@ func templateFile(w World, functions map[string]function.Function) function.Func
 		if diags.HasErrors() {
 			return cty.NilVal, function.NewArgError(0, templateError(diags))
 		}
-		evalCtx := &hcl.EvalContext{Variables: vars.AsValueMap(), Functions: functions}
+		Meter(expr)
+		variables := vars.AsValueMap()
 		for _, t := range expr.Variables() {
-			if _, ok := evalCtx.Variables[t.RootName()]; !ok {
+			if _, ok := variables[t.RootName()]; !ok {
 				return cty.NilVal, function.NewArgErrorf(1, "%s line %d refers to %q, which is not among the variables: %s",
-					p, t.SourceRange().Start.Line, t.RootName(), strings.Join(slices.Sorted(maps.Keys(evalCtx.Variables)), ", "))
+					p, t.SourceRange().Start.Line, t.RootName(), strings.Join(slices.Sorted(maps.Keys(variables)), ", "))
 			}
 		}
-		v, diags := expr.Value(evalCtx)
+		v, diags := Evaluate(expr, NewContext(variables, functions))
 		if diags.HasErrors() {
 			return cty.NilVal, function.NewArgError(1, templateError(diags))
 		}

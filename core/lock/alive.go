@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,12 @@ type AliveHolder struct {
 	Running bool
 }
 
+// Driven reports whether a runner is among the holders, and not only what an
+// earlier one has left behind.
+func (e *AliveError) Driven() bool {
+	return slices.ContainsFunc(e.Holders, func(h AliveHolder) bool { return h.Name == driver && h.Running })
+}
+
 func (e *AliveError) Error() string {
 	var names []string
 	for _, h := range e.Holders {
@@ -44,6 +51,9 @@ func (e *AliveError) Error() string {
 	return fmt.Sprintf("run %s is still being carried out by %s: they hold %s", e.Run, who, e.Path)
 }
 
+// driver is the name of the process that took the lock, in its notes.
+const driver = "runner"
+
 // Alive is a held liveness lock.
 type Alive struct {
 	mu   sync.Mutex
@@ -54,21 +64,29 @@ type Alive struct {
 const (
 	aliveFirstTry = 2 * time.Millisecond
 	aliveLastTry  = 50 * time.Millisecond
+	// lookLimit is how long a process that only looks may be in the way; one that
+	// does not stand still looks for microseconds.
+	lookLimit = 5 * time.Second
 )
 
-// errHeld is what lockFile returns when another process has the lock.
-var errHeld = errors.New("held by another process")
+var (
+	// errHeld is what openLocked returns when another process has the lock.
+	errHeld = errors.New("held by another process")
+	// errLookedAt is what it returns when nobody has it, but IsAlive looks at it.
+	errLookedAt = errors.New("looked at by another process")
+)
 
 // AcquireAlive takes the liveness lock of a run: a file dir/<run>.lock. The lock
 // is shared with every process that inherits File, and is free only once all of
 // them have ended; so who acquires it knows that nobody of an earlier
-// incarnation still acts. It waits up to wait, then returns an *AliveError.
+// incarnation still acts. It waits up to wait, then returns an *AliveError. Who
+// only looks, by IsAlive, is no holder and never the reason of that error.
 func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Alive, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("liveness lock of run %s: %w", run, err)
 	}
 	path := filepath.Join(dir, run+".lock")
-	deadline := time.Now().Add(wait)
+	begun := time.Now()
 	for pause := aliveFirstTry; ; pause = min(2*pause, aliveLastTry) {
 		f, err := tryAlive(path)
 		if err == nil {
@@ -78,12 +96,19 @@ func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Al
 			}
 			return a, nil
 		}
-		if !errors.Is(err, errHeld) {
+		limit := wait
+		switch {
+		case errors.Is(err, errLookedAt):
+			limit = max(wait, lookLimit)
+		case !errors.Is(err, errHeld):
 			return nil, fmt.Errorf("liveness lock of run %s: %w", run, err)
 		}
-		left := time.Until(deadline)
-		if left <= 0 {
+		left := limit - time.Since(begun)
+		if left <= 0 && errors.Is(err, errHeld) {
 			return nil, &AliveError{Run: run, Path: path, Holders: readHolders(path)}
+		}
+		if left <= 0 {
+			return nil, fmt.Errorf("liveness lock of run %s: %s is %w, which does not end", run, path, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -91,6 +116,19 @@ func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Al
 		case <-time.After(min(pause, left)):
 		}
 	}
+}
+
+// IsAlive reports whether a process holds the liveness lock of a run. It takes
+// nothing: whoever acquires the lock at the same moment gets it.
+func IsAlive(dir, run string) (bool, error) {
+	held, err := isLocked(filepath.Join(dir, run+".lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("liveness lock of run %s: %w", run, err)
+	}
+	return held, nil
 }
 
 // tryAlive locks the file that stands at path once the lock is had: the one that
@@ -124,8 +162,11 @@ func (a *Alive) begin() error {
 	if _, err := a.file.Seek(0, 0); err != nil {
 		return err
 	}
-	return a.Note("runner", os.Getpid())
+	return a.Note(driver, os.Getpid())
 }
+
+// Name is the run, or what else the lock was acquired for.
+func (a *Alive) Name() string { return strings.TrimSuffix(filepath.Base(a.file.Name()), ".lock") }
 
 // File is the open, locked file; give it to host.Config.Alive.
 func (a *Alive) File() *os.File { return a.file }
@@ -149,8 +190,10 @@ func (a *Alive) Release() error {
 	}
 	f, err := tryAlive(path)
 	if errors.Is(err, errHeld) {
-		run := strings.TrimSuffix(filepath.Base(path), ".lock")
-		return &AliveError{Run: run, Path: path, Holders: readHolders(path)}
+		return &AliveError{Run: a.Name(), Path: path, Holders: readHolders(path)}
+	}
+	if errors.Is(err, errLookedAt) {
+		return nil
 	}
 	if err != nil {
 		return err

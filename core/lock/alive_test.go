@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/crowd"
 	"github.com/runner-pipelines/runner/core/lock"
 )
 
@@ -21,6 +22,13 @@ import (
 const envRole = "LOCK_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if part, ok := crowd.Member(); ok {
+		if err := member(part); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	switch role, dir, _ := strings.Cut(os.Getenv(envRole), " "); role {
 	case "":
 		os.Exit(m.Run())
@@ -194,6 +202,56 @@ func TestOneOfManyHoldsTheLivenessLock(t *testing.T) {
 		}()
 	}
 	for range workers {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Who looks is never in the way of who takes, and never says that a lock is held
+// which is not.
+func TestLookingTakesNothing(t *testing.T) {
+	dir := t.TempDir()
+	const lookers, rounds = 4, 200
+	stop := make(chan struct{})
+	errs := make(chan error, lookers)
+	for range lookers {
+		go func() {
+			for {
+				select {
+				case <-stop:
+					errs <- nil
+					return
+				default:
+				}
+				if alive, err := lock.IsAlive(dir, "free"); err != nil || alive {
+					errs <- fmt.Errorf("a free lock is said to be held: %v, %w", alive, err)
+					return
+				}
+				if _, err := lock.IsAlive(dir, "r1"); err != nil {
+					errs <- err
+					return
+				}
+			}
+		}()
+	}
+	if f, err := os.Create(filepath.Join(dir, "free.lock")); err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	for range rounds {
+		a, err := lock.AcquireAlive(t.Context(), dir, "r1", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if alive, err := lock.IsAlive(dir, "r1"); err != nil || !alive {
+			t.Fatalf("a held lock is said to be free: %v", err)
+		}
+		if err := a.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	for range lookers {
 		if err := <-errs; err != nil {
 			t.Fatal(err)
 		}

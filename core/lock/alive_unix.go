@@ -17,19 +17,41 @@ func openLocked(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errHeld
+	err = flock(f, unix.LOCK_EX)
+	if errors.Is(err, errHeld) && flock(f, unix.LOCK_SH) == nil {
+		// A holder's lock goes with no other; that of one who looks does.
+		err = errLookedAt
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// isLocked looks with a lock that goes with those of others who look.
+func isLocked(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	err = flock(f, unix.LOCK_SH)
+	if errors.Is(err, errHeld) {
+		return true, nil
+	}
+	return false, err
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return errHeld
+		case !errors.Is(err, unix.EINTR):
+			return err
+		}
+	}
 }
 
 func removeLocked(path string) error { return os.Remove(path) }

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
 
@@ -85,7 +86,7 @@ func (p *Plugin) Clone() *Plugin {
 
 // Load reads the file at path. A missing file is an empty File.
 func Load(path string) (*File, hcl.Diagnostics) {
-	src, err := os.ReadFile(path)
+	src, err := regular.Read(path, maxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &File{}, nil
 	}

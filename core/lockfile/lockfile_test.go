@@ -137,8 +137,8 @@ func TestWrongFilesAreExplained(t *testing.T) {
 		"deep nesting":         {"a = " + strings.Repeat("[", 1<<16), 1, "has no place in a lock file"},
 		"too large":            {"#" + strings.Repeat("x", 4<<20), 1, "has 4194305 bytes"},
 		"another block":        {"module \"x\" {}\n" + text, 1, "Unsupported block type"},
-		"another attribute":    {replace(`version     = "0.1.0"`, `versoin     = "0.1.0"`), 0, "Unsupported argument"},
-		"a missing attribute":  {replace("protocol    = 2\n", ""), 4, `The argument "protocol" is required`},
+		"another attribute":    {replace(`version     = "0.1.0"`, `versoin     = "0.1.0"`), 0, "Unsupported attribute"},
+		"a missing attribute":  {replace("protocol    = 2\n", ""), 4, `The attribute "protocol" is required`},
 		"no source":            {replace(`"runner/local"`, `"local"`), 13, `"local" is not a source`},
 		"twice":                {text + text, 0, `The plugin "acme/deploy-bot" stands in the file twice`},
 		"no version":           {replace(`"0.1.0"`, `"latest"`), 14, "version: "},
@@ -157,7 +157,7 @@ func TestWrongFilesAreExplained(t *testing.T) {
 		"component twice":      {replace(`"local_service"`, `"local_exec"`), 32, "or stands here twice"},
 		"component's kind":     {replace(`"action"`, `"two words"`), 28, "is not the kind of a component"},
 		"component's schema":   {replace(digest("c"), ""), 29, "is not a digest"},
-		"component's extra":    {replace("kind   =", "knid   ="), 0, "Unsupported argument"},
+		"component's extra":    {replace("kind   =", "knid   ="), 0, "Unsupported attribute"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, diags := lockfile.Parse("dir/.runner.lock.hcl", []byte(tc.src))

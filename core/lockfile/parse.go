@@ -1,6 +1,7 @@
 package lockfile
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -93,6 +94,10 @@ func checkTokens(name string, src []byte) hcl.Diagnostics {
 		at := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 		return hcl.Diagnostics{invalid(&at, "It has %d bytes, and never more than %d.", len(src), maxSize)}
 	}
+	if mark := bytes.Index(src, []byte("<<<<<<< ")); mark >= 0 {
+		at := hcl.Pos{Line: 1 + bytes.Count(src[:mark], []byte("\n")), Column: 1, Byte: mark}
+		return hcl.Diagnostics{invalid(&hcl.Range{Filename: name, Start: at, End: at}, "A merge left its marks here, since two changes do not fit together.")}
+	}
 	tokens, diags := hclsyntax.LexConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
 		return explain(diags[:1])
@@ -120,7 +125,9 @@ func parsePlugin(source string, block *hcl.Block) (*Plugin, hcl.Diagnostics) {
 	p.Constraints = r.text("constraints", func(s string) error { _, err := version.NewConstraint(s); return err })
 	p.Protocol = r.protocol()
 	p.Hashes = r.texts("hashes", matches(hashForm, "a platform with a hash, such as linux_amd64:sha256:…"))
+	slices.Sort(p.Hashes)
 	p.Env = r.texts("env", matches(envForm, "the name of an environment variable"))
+	slices.Sort(p.Env)
 	p.About = r.text("about", matches(digestForm, "a digest"))
 	platforms := map[string]bool{}
 	for _, h := range p.Hashes {
@@ -240,12 +247,15 @@ func invalid(at *hcl.Range, format string, args ...any) *hcl.Diagnostic {
 	}
 }
 
+// words are what we call things, for what the parser calls them.
+var words = strings.NewReplacer("argument", "attribute", "Argument", "Attribute")
+
 // explain gives the parser's diagnostics our summary and says what to do.
 func explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, d := range diags {
 		c := *d
-		c.Detail = fmt.Sprintf("%s: %s %s", d.Summary, d.Detail, whatToDo)
+		c.Detail = fmt.Sprintf("%s: %s %s", words.Replace(d.Summary), words.Replace(d.Detail), whatToDo)
 		c.Summary = "Invalid lock file"
 		out = append(out, &c)
 	}

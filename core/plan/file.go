@@ -14,6 +14,9 @@ import (
 // magic begins every plan file; the number is the format's version.
 const magic = "runner plan 1\n"
 
+// MaxFile is the largest plan file, in bytes.
+const MaxFile = 256 << 20
+
 // maxPlan bounds what Decode unpacks, in bytes.
 const maxPlan = 512 << 20
 

@@ -1,29 +1,16 @@
 // Package scan looks over source text before the parser does.
 //
-// The HCL parser and all that walks its trees are recursive and hold every token
-// of a file at once. Config, Template and JSON refuse text that is nested so
-// deeply that it could exhaust the stack; Config also says where a large file can
-// be cut, so that it is parsed piece by piece in little memory.
+// The HCL parser and all that walks its trees are recursive, hold every token of
+// a file at once, and copy a long text again for each of its lines. Config,
+// Template and JSON refuse text that would take more stack, memory or time than
+// anything meant seriously; Config also says where a large file can be cut, so
+// that it is parsed piece by piece in little memory.
 package scan
 
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 )
-
-// MaxDepth is how deep brackets, blocks, operators and templates may be nested.
-const MaxDepth = 500
-
-// DepthError says where text is nested too deeply.
-type DepthError struct {
-	// Line counts from 1, Byte from 0.
-	Line, Byte int
-}
-
-func (e *DepthError) Error() string {
-	return fmt.Sprintf("line %d is nested deeper than %d levels", e.Line, MaxDepth)
-}
 
 // Cut is a place between two top-level blocks, at the beginning of a line.
 type Cut struct {
@@ -33,50 +20,77 @@ type Cut struct {
 }
 
 // Config looks over a file of the native syntax. The cuts are at least
-// minPiece bytes apart. The error is a *DepthError.
+// minPiece bytes apart. The error is a *LimitError.
 func Config(src []byte, minPiece int) ([]Cut, error) {
-	s := scanner{src: src, line: 1, minPiece: minPiece}
+	s := scanner{src: src, line: 1, minPiece: minPiece, usage: &usage{}}
 	s.push(frame{kind: top})
-	if !s.run() {
-		return nil, &DepthError{Line: s.line, Byte: s.pos}
+	s.run()
+	if s.over != nil {
+		return nil, s.over
 	}
 	return s.cuts, nil
 }
 
-// Template looks over a template. The error is a *DepthError.
+// Template looks over a template. The error is a *LimitError.
 func Template(src []byte) error {
-	s := scanner{src: src, line: 1}
-	s.push(frame{kind: template})
-	if !s.run() {
-		return &DepthError{Line: s.line, Byte: s.pos}
+	if over := scanTemplate(src, &usage{}); over != nil {
+		return over
 	}
 	return nil
 }
 
+func scanTemplate(src []byte, u *usage) *LimitError {
+	s := scanner{src: src, line: 1, usage: u}
+	s.push(frame{kind: template})
+	s.run()
+	return s.over
+}
+
 // JSON looks over a file of the JSON syntax, whose strings are templates. The
-// error is a *DepthError.
+// error is a *LimitError.
 func JSON(src []byte) error {
 	depth, line := 0, 1
+	u := &usage{}
 	for i := 0; i < len(src); i++ {
-		switch src[i] {
-		case '\n':
+		c := src[i]
+		var limit *Limit
+		start := i
+		switch {
+		case c == '\n':
 			line++
-		case '{', '[':
+			continue
+		case c == ' ' || c == '\t' || c == '\r':
+			continue
+		case c == '{' || c == '[':
 			if depth++; depth > MaxDepth {
-				return &DepthError{Line: line, Byte: i}
+				limit = Depth
 			}
-		case '}', ']':
+		case c == '}' || c == ']':
 			depth--
-		case '"':
+		case c >= '0' && c <= '9':
+			n, ok := number(src[i:])
+			if !ok {
+				limit = Number
+			}
+			i += n - 1
+		case c == '"':
 			end := endOfString(src, i)
 			if quoted := src[i:end]; bytes.Contains(quoted, []byte("{")) {
 				var text string
 				// What is no valid string is for the parser to report.
-				if json.Unmarshal(quoted, &text) == nil && Template([]byte(text)) != nil {
-					return &DepthError{Line: line, Byte: i}
+				if json.Unmarshal(quoted, &text) == nil {
+					if over := scanTemplate([]byte(text), u); over != nil {
+						limit = over.Limit
+					}
 				}
 			}
 			i = end - 1
+		}
+		if limit == nil {
+			limit = u.token()
+		}
+		if limit != nil {
+			return &LimitError{Limit: limit, Line: line, Byte: start}
 		}
 	}
 	return nil
@@ -119,6 +133,8 @@ type frame struct {
 	nested int
 	// marker ends a heredoc.
 	marker []byte
+	// length is of the text since the last sequence, in bytes.
+	length int
 }
 
 type scanner struct {
@@ -130,6 +146,9 @@ type scanner struct {
 	minPiece int
 	lastCut  int
 	cuts     []Cut
+	usage    *usage
+	// over is set once a limit is broken, and ends the scan.
+	over *LimitError
 }
 
 func (s *scanner) push(f frame) {
@@ -152,19 +171,27 @@ func (s *scanner) nest(n int) {
 // reset forgets the operators of an expression that is over.
 func (s *scanner) reset() { s.nest(-s.top().nested) }
 
-// run reads to the end; false when it is nested too deeply at pos.
-func (s *scanner) run() bool {
-	for s.pos < len(s.src) {
+// run reads to the end, or to the first limit that is broken.
+func (s *scanner) run() {
+	for s.pos < len(s.src) && s.over == nil {
 		if s.depth > MaxDepth {
-			return false
-		}
-		if s.top().kind.isText() {
+			s.refuse(Depth)
+		} else if s.top().kind.isText() {
 			s.text()
 		} else {
 			s.code()
 		}
 	}
-	return s.depth <= MaxDepth
+	if s.depth > MaxDepth {
+		s.refuse(Depth)
+	}
+}
+
+// refuse names a limit that is broken here; the first one counts. Nil is none.
+func (s *scanner) refuse(l *Limit) {
+	if l != nil && s.over == nil {
+		s.over = &LimitError{Limit: l, Line: s.line, Byte: min(s.pos, len(s.src))}
+	}
 }
 
 func (s *scanner) starts(prefix string) bool {
@@ -174,6 +201,34 @@ func (s *scanner) starts(prefix string) bool {
 // code reads one token, or some characters of one, outside text.
 func (s *scanner) code() {
 	c := s.src[s.pos]
+	switch {
+	case c == ' ' || c == '\t' || c == '\r':
+		s.pos++
+		return
+	case c < ' ' && c != '\n' || c == 0x7f:
+		s.refuse(Control)
+		return
+	case c >= '0' && c <= '9':
+		n, ok := number(s.src[s.pos:])
+		if !ok {
+			s.refuse(Number)
+			return
+		}
+		s.pos += n
+		s.refuse(s.usage.token())
+		return
+	case isWord(c):
+		start := s.pos
+		for s.pos < len(s.src) && isWord(s.src[s.pos]) {
+			s.pos++
+		}
+		if s.pos-start > maxWord {
+			s.refuse(Word)
+		}
+		s.refuse(s.usage.token())
+		return
+	}
+	s.refuse(s.usage.token())
 	s.pos++
 	switch c {
 	case '\n':
@@ -222,6 +277,7 @@ func (s *scanner) newline() {
 		if s.minPiece > 0 && s.pos-s.lastCut >= s.minPiece && endsBlock(s.src[:s.pos-1]) {
 			s.lastCut = s.pos
 			s.cuts = append(s.cuts, Cut{Byte: s.pos, Line: s.line})
+			s.usage.piece = 0
 		}
 	case brace:
 		s.reset()
@@ -294,19 +350,23 @@ func (s *scanner) text() {
 	}
 	c := s.src[s.pos]
 	s.pos++
+	f.length++
 	switch {
 	case c == '\n':
 		s.line++
+		s.refuse(s.usage.literal(f.length))
 	case c == '\\' && f.kind == quote && s.pos < len(s.src) && s.src[s.pos] != '\n':
 		s.pos++
 	case c == '"' && f.kind == quote:
 		s.pop()
 	case c == '$' || c == '%':
+		s.refuse(s.usage.literal(f.length))
 		switch {
 		case s.pos+1 < len(s.src) && s.src[s.pos] == c && s.src[s.pos+1] == '{':
 			s.pos += 2 // $${ and %%{ are plain text
 		case s.starts("{"):
 			s.pos++
+			f.length = 0
 			if c == '%' {
 				s.control()
 			}

@@ -44,7 +44,8 @@ func TestDepth(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := Config([]byte(test.src), 0)
-			if _, deep := errors.AsType[*DepthError](err); deep != test.deep {
+			over, ok := errors.AsType[*LimitError](err)
+			if deep := ok && over.Limit == Depth; deep != test.deep || ok != deep {
 				t.Errorf("Config: %v, want too deep = %v", err, test.deep)
 			}
 		})
@@ -59,8 +60,8 @@ func TestDepthOfJSONAndTemplates(t *testing.T) {
 		"json escapes":  JSON([]byte(`{"a": "${` + many(`[\"]\",`) + `"}`)),
 		"template":      Template([]byte(many("%{ for a in b }"))),
 	} {
-		if _, ok := errors.AsType[*DepthError](err); !ok {
-			t.Errorf("%s: %v, want a DepthError", name, err)
+		if over, ok := errors.AsType[*LimitError](err); !ok || over.Limit != Depth {
+			t.Errorf("%s: %v, want too deep", name, err)
 		}
 	}
 	for name, err := range map[string]error{
@@ -73,7 +74,7 @@ func TestDepthOfJSONAndTemplates(t *testing.T) {
 	}
 }
 
-func TestDepthErrorNamesTheLine(t *testing.T) {
+func TestLimitErrorNamesTheLine(t *testing.T) {
 	_, err := Config([]byte("a = 1\n/*\n*/\nb = <<E\n\nE\nc = "+strings.Repeat("(", 600)), 0)
 	if want := "line 7 is nested deeper than 500 levels"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

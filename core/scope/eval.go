@@ -8,6 +8,7 @@ import (
 
 	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/lang"
 )
 
 // result of an expression.
@@ -63,14 +64,14 @@ func (ev *evaluation) eval(c *Context, expr hcl.Expression) result {
 	if in.diags.HasErrors() {
 		return out
 	}
-	evalCtx := &hcl.EvalContext{Functions: ev.scope.functions}
+	var variables map[string]cty.Value
 	if len(refs) > 0 {
-		evalCtx.Variables = in.variables()
+		variables = in.variables()
 	}
-	v, diags := valueOf(expr, evalCtx)
+	v, diags := valueOf(expr, lang.NewContext(variables, ev.scope.functions))
 	if len(diags) > 0 {
 		_, bound := block.Unwrap(expr)
-		out.diags = append(out.diags, explain(diags, evalCtx.Variables, bound)...)
+		out.diags = append(out.diags, explain(diags, variables, bound)...)
 	}
 	if !diags.HasErrors() {
 		out.value = v
@@ -78,17 +79,14 @@ func (ev *evaluation) eval(c *Context, expr hcl.Expression) result {
 	return out
 }
 
-// panicSummary is of the message for a mistake in the evaluator itself.
-const panicSummary = "Evaluation failed"
-
-func valueOf(expr hcl.Expression, evalCtx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
-	defer func() {
-		if recover() != nil {
-			v, diags = cty.DynamicVal, failure(expr.Range(), panicSummary,
-				"The evaluator could not work with this expression. That is a mistake of runner and not yours: write it in another way, and please report it.")
-		}
-	}()
-	return expr.Value(evalCtx)
+// valueOf evaluates with the names that dynamic blocks bound to the expression.
+func valueOf(expr hcl.Expression, evalCtx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	inner, bound := block.Unwrap(expr)
+	if len(bound) > 0 {
+		evalCtx = evalCtx.NewChild()
+		evalCtx.Variables = bound
+	}
+	return lang.Evaluate(inner, evalCtx)
 }
 
 // named evaluates what a name stands for, once.

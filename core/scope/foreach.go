@@ -66,7 +66,11 @@ func (s *Scope) elementsOf(v cty.Value, at hcl.Range) ([]element, *hcl.Diagnosti
 	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType():
 		return elementsOfList(v, at)
 	}
-	return nil, diagnostics.Error(at, "Invalid for_each", "The value is a %s. Give a list of strings, a map or an object.", ty.FriendlyName())
+	hint := ""
+	if ty == cty.Number {
+		hint = ` For a number of instances, write [for i in range(3) : "${i}"].`
+	}
+	return nil, diagnostics.Error(at, "Invalid for_each", "The value is a %s. Give a list of strings, a map or an object.%s", ty.FriendlyName(), hint)
 }
 
 func (s *Scope) elementsOfMap(v cty.Value, at hcl.Range) ([]element, *hcl.Diagnostic) {

@@ -51,10 +51,34 @@ func explainOne(d *hcl.Diagnostic) {
 		if name, have, ok := missingAttribute(d); ok {
 			d.Detail = fmt.Sprintf("There is no attribute %q here.%s", name, suggestOrList(name, have))
 		}
+	case "Invalid index":
+		if name, have, ok := missingAttribute(d); ok {
+			d.Detail = fmt.Sprintf("There is no element %q here.%s", name, suggestOrList(name, have))
+		}
 	case "Call to unknown function":
 		d.Summary = "Unknown function"
+		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
+			d.Detail += unknownFunction[call.CalledFunctionName()]
+		}
 	}
+	d.Detail = noTuples.Replace(d.Detail)
 }
+
+const (
+	noClock  = ` Functions neither read a clock nor roll dice, so that a plan made again is the same. Give such a value from outside, with a variable.`
+	useRange = ` Did you mean "range"?`
+	useEnv   = ` Did you mean "env"?`
+)
+
+// unknownFunction says what to do instead of functions that other languages have.
+var unknownFunction = map[string]string{
+	"timestamp": noClock, "now": noClock, "plantimestamp": noClock, "uuid": noClock, "random": noClock, "bcrypt": noClock,
+	"getenv": useEnv, "environ": useEnv, "count": ` Did you mean "length"?`, "len": ` Did you mean "length"?`, "seq": useRange,
+	"str": ` Did you mean "tostring"?`, "int": ` Did you mean "tonumber"?`, "concatenate": ` Did you mean "concat", or "join" for texts?`,
+}
+
+// noTuples calls by their names what people write in brackets.
+var noTuples = strings.NewReplacer("have tuple", "have list", "is tuple", "is list", "convert tuple", "convert list", "type tuple", "type list")
 
 // missingAttribute finds which name was looked for, and among which.
 func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
@@ -67,7 +91,7 @@ func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
 		v, diags = expr.Traversal[:1].TraverseAbs(d.EvalContext)
 	case *hclsyntax.RelativeTraversalExpr:
 		steps = expr.Traversal
-		v, diags = expr.Source.Value(d.EvalContext)
+		v, diags = lang.Evaluate(expr.Source, d.EvalContext)
 	default:
 		return "", nil, false
 	}

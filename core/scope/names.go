@@ -54,12 +54,13 @@ func (in *inputs) add(r ref) {
 	case "env":
 		in.addEnv(r)
 	default:
-		in.fail(unknownRoot(r))
+		in.fail(in.unknownRoot(r))
 	}
 }
 
-func unknownRoot(r ref) *hcl.Diagnostic {
+func (in *inputs) unknownRoot(r ref) *hcl.Diagnostic {
 	root := r.RootName()
+	m := in.c.module
 	switch {
 	case root == "plugin" || root == "pool":
 		return diagnostics.Error(r.SourceRange(), "Reference not allowed here",
@@ -69,14 +70,28 @@ func unknownRoot(r ref) *hcl.Diagnostic {
 			"%q has a meaning in verify, metric and rollback blocks only.", root)
 	}
 	hint := diagnostics.Suggest(root, roots)
-	if hint == "" {
-		if len(r.Traversal) == 1 {
-			hint = fmt.Sprintf(" A text needs quotes: %q.", root)
-		} else {
-			hint = " References begin with " + strings.Join(roots[:11], ", ") + "."
-		}
+	switch {
+	case m.variables[root] != nil:
+		hint = fmt.Sprintf(" Did you mean var.%s?", root)
+	case m.locals[root] != nil:
+		hint = fmt.Sprintf(" Did you mean local.%s?", root)
+	case m.declared[root] != nil:
+		hint = fmt.Sprintf(" Did you mean stage.%s?", root)
+	case hint != "":
+	case len(r.Traversal) == 1 && in.interpolated(r.SourceRange()):
+		hint = fmt.Sprintf(" To give it to a shell as it stands, write $${%s}.", root)
+	case len(r.Traversal) == 1:
+		hint = fmt.Sprintf(" A text needs quotes: %q.", root)
+	default:
+		hint = " References begin with " + strings.Join(roots[:11], ", ") + "."
 	}
 	return diagnostics.Error(r.SourceRange(), "Unknown name", "Nothing is called %q here.%s", root, hint)
+}
+
+// interpolated reports whether ${ stands right before a place.
+func (in *inputs) interpolated(at hcl.Range) bool {
+	f := in.c.module.scope.pipeline.Files[at.Filename]
+	return f != nil && at.Start.Byte >= 2 && at.Start.Byte <= len(f.Bytes) && string(f.Bytes[at.Start.Byte-2:at.Start.Byte]) == "${"
 }
 
 // wholeNotAllowed is for roots that exist only as names to pick from.

@@ -50,6 +50,7 @@ type Scope struct {
 	allowMissing bool
 
 	environments     []*Environment
+	environmentNamed map[string]*Environment
 	environmentValue cty.Value
 	root             *module
 	modules          []*module
@@ -209,8 +210,10 @@ func (e *Environment) Alias(plugin string) string {
 func (s *Scope) evaluateEnvironments() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	s.environments = inPromotionOrder(s.pipeline.Environments)
+	s.environmentNamed = make(map[string]*Environment, len(s.environments))
 	for i, e := range s.environments {
 		e.index = i
+		s.environmentNamed[e.Name] = e
 		settings := cty.EmptyObjectVal
 		if e.Config.Settings != nil {
 			v, moreDiags := s.Static().Eval(e.Config.Settings)
@@ -267,11 +270,5 @@ func inPromotionOrder(declared []*config.Environment) []*Environment {
 	return slices.Clip(out)
 }
 
-func (s *Scope) environment(name string) *Environment {
-	for _, e := range s.environments {
-		if e.Name == name {
-			return e
-		}
-	}
-	return nil
-}
+// environment is nil when none has the name.
+func (s *Scope) environment(name string) *Environment { return s.environmentNamed[name] }

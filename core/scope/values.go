@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/scan"
 )
@@ -32,6 +34,9 @@ type Values struct {
 	Final map[string]cty.Value
 }
 
+// MaxValues is the largest file of values, in bytes.
+const MaxValues = 4 << 20
+
 // ValuesFile is a file of values; JSON when its name ends so.
 type ValuesFile struct {
 	Name   string
@@ -50,9 +55,9 @@ func AutoFiles(dir string) ([]ValuesFile, error) {
 		if e.IsDir() || !strings.HasSuffix(strings.TrimSuffix(name, ".json"), ".auto.runnervars") {
 			continue
 		}
-		src, err := os.ReadFile(filepath.Join(dir, name))
+		src, err := regular.Read(filepath.Join(dir, name), MaxValues)
 		if err != nil {
-			return nil, fmt.Errorf("reading values: %w", err)
+			return nil, fmt.Errorf("reading values from %s: %w", name, err)
 		}
 		out = append(out, ValuesFile{Name: name, Source: src})
 	}
@@ -196,20 +201,32 @@ func (r *valueReader) text(v *config.Variable, source, text string) {
 	}
 	value, diags := evaluateText(text, source)
 	if diags.HasErrors() {
+		for _, d := range diags {
+			d.Detail += " " + example(v.Type.Type)
+		}
 		r.add(v.Sensitive, diags)
 		value = cty.DynamicVal
 	}
 	r.given[v.Name] = given{value, at}
 }
 
+// example says how a value that is more than a text is written.
+func example(ty cty.Type) string {
+	if ty.IsMapType() || ty.IsObjectType() {
+		return `An object is written as { name = "value" }.`
+	}
+	return `A list is written as ["a", "b"].`
+}
+
 func evaluateText(text, source string) (cty.Value, hcl.Diagnostics) {
-	if err := scan.Template([]byte(`"${` + text + `}"`)); err != nil {
-		return cty.DynamicVal, failure(hcl.Range{Filename: source, Start: hcl.InitialPos, End: hcl.InitialPos}, "Nested too deeply", "The value is nested deeper than %d levels.", scan.MaxDepth)
+	if over, ok := errors.AsType[*scan.LimitError](scan.Template([]byte(`"${` + text + `}"`))); ok {
+		return cty.DynamicVal, failure(hcl.Range{Filename: source, Start: hcl.InitialPos, End: hcl.InitialPos}, over.Summary, "%s", over.Detail)
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
+	lang.Meter(expr)
 	return literalValue(expr)
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
@@ -39,16 +38,49 @@ func (r *reader) value(expr hcl.Expression, name string, ty cty.Type) (cty.Value
 			"%q is shown in plans and in records, and this value is sensitive. Use another value, or take the mark off with nonsensitive(…) if it holds no secret.", name))
 		return cty.UnknownVal(ty), false
 	}
-	out, err := convert.Convert(v, ty)
+	out, err := lang.Convert(v, ty)
 	switch {
 	case err != nil:
-		r.add(diagnostics.Error(at, "Wrong type", "The attribute %q is %s: %s.", name, describe(ty), lang.ConversionError(err)))
+		r.add(diagnostics.Error(at, "Wrong type", "The attribute %q is %s, and this value is %s.%s", name, describe(ty), kindOf(v), advice(v, ty)))
 		return cty.UnknownVal(ty), false
 	case out.IsNull():
 		r.add(diagnostics.Error(at, "Null value", "The attribute %q is null. Give it a value, or leave it out.", name))
 		return cty.UnknownVal(ty), false
 	}
 	return out, true
+}
+
+// kindOf names the type of a wrong value as people call it.
+func kindOf(v cty.Value) string {
+	ty := v.Type()
+	switch {
+	case ty == cty.String:
+		return "a string in quotes"
+	case ty == cty.Number:
+		return "a number"
+	case ty == cty.Bool:
+		return "true or false"
+	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():
+		return "a list"
+	}
+	return "an object"
+}
+
+// advice says how to write what was probably meant.
+func advice(v cty.Value, want cty.Type) string {
+	switch {
+	case want == cty.List(cty.String) && v.CanIterateElements():
+		return " Each of its elements is a string."
+	case want == cty.Bool && v.Type() == cty.String:
+		return " Write true or false, without quotes."
+	case want == cty.Number && v.Type() == cty.String:
+		return " Write digits, without quotes."
+	case want == cty.List(cty.List(cty.String)):
+		return ` Each element is a list of its own: [["…"], ["…", "…"]].`
+	case want.IsListType() && v.Type().IsPrimitiveType():
+		return " Put it into square brackets."
+	}
+	return ""
 }
 
 func describe(ty cty.Type) string {

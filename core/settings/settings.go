@@ -182,7 +182,7 @@ func Products(s *scope.Stage) (map[string]cty.Value, hcl.Diagnostics) {
 		clean := path.Clean(file)
 		if file == "" || path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") || strings.Contains(strings.SplitN(clean, "/", 2)[0], ":") {
 			r.add(diagnostics.Error(p.Path.Range(), "Invalid path",
-				"An artifact is a file or directory inside the directory in which the stage runs. Write a relative path that does not lead above it."))
+				"The artifact %q is a file or directory inside the directory in which the stage runs. Write a relative path that does not lead above it.", p.Name))
 			continue
 		}
 		out[p.Name] = v

@@ -23,6 +23,11 @@ type Item struct {
 
 // Store keeps items. A Put that returned nil is durable. All methods may be
 // called at the same time, also by other processes on the same store.
+//
+// Operations on one key are linearizable: each takes effect at one moment between
+// its call and its return, or, after an error that is neither of the two above,
+// at one moment between its call and the death of its process, or never. Locks
+// and journals stand on nothing else.
 type Store interface {
 	// Get reads one item; ErrNotFound when there is none.
 	Get(ctx context.Context, key string) (Item, error)
@@ -39,4 +44,12 @@ type Store interface {
 	// Lineage names this store: made once when the store is created, never changed.
 	Lineage(ctx context.Context) (string, error)
 	Close() error
+}
+
+// IsLocal reports whether only processes of this machine can reach the store,
+// which a store says by a method Local. Only then does the end of all processes
+// here prove that nobody uses it.
+func IsLocal(s Store) bool {
+	l, ok := s.(interface{ Local() bool })
+	return ok && l.Local()
 }

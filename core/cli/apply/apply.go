@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
@@ -44,6 +44,9 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 		Name: "apply", Args: "[PLAN]", Short: "Run the pipeline", Flags: command.NewFlags("apply"),
 		Long: `Plans the pipeline, shows the plan, asks, and runs it. With a plan file it runs
 exactly that plan, once, without asking.
+
+One run at a time has an environment, from its first stage there to its last. Another
+is refused and told who has it, or waits for it with -lock-timeout; Ctrl-C ends the wait.
 
 The first Ctrl-C lets what is under way end and stops; the second stops at once. Both
 leave a run that runner resume goes on with.`,
@@ -130,9 +133,9 @@ func prepare(ctx context.Context, w *workspace.Workspace, opts *Options, alive *
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(opts.Env.Dir, path)
 	}
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path, plan.MaxFile)
 	if err != nil {
-		return nil, fmt.Errorf("plan file: %w", err)
+		return nil, fmt.Errorf("plan file %s: %w", opts.PlanFile, err)
 	}
 	p, err := plan.Decode(b)
 	if errors.Is(err, plan.ErrNotPlan) {

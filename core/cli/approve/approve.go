@@ -5,7 +5,6 @@ package approve
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
@@ -243,13 +241,8 @@ func tell(ctx context.Context, opts *Options, w *workspace.Workspace, rec runs.R
 		word = "Approved"
 	}
 	fmt.Fprintf(opts.Env.Stdout, "%s %q of %s as %s (unverified).\n", word, gate.Name, node, opts.Env.User)
-	alive, err := drive.AcquireAlive(ctx, w, rec.Alive, 0)
-	var held *lock.AliveError
-	if errors.As(err, &held) {
-		return nil
-	}
-	if err == nil {
-		_ = alive.Release()
+	if live, err := drive.Live(ctx, w, rec); err != nil || live {
+		return err
 	}
 	fmt.Fprintf(opts.Env.Stdout, "Nobody drives the run at the moment. To go on:\n  runner resume %s\n", rec.ID)
 	return nil

@@ -11,11 +11,17 @@ import (
 
 // Approval asks whether to do what was shown. It is nil for yes.
 func Approval(env *command.Env, auto bool, name string) error {
-	if auto {
+	return Yes(env, auto, "Without a terminal nobody can approve the plan. Approve it beforehand:\n  runner "+name+" -auto-approve")
+}
+
+// Yes asks whether to do what was shown, unless that was said already. It is nil
+// for yes. Nobody is what to say when there is nobody to ask.
+func Yes(env *command.Env, said bool, nobody string) error {
+	if said {
 		return nil
 	}
 	if !env.Interactive {
-		return &command.ExitError{Code: command.Failed, Message: "Error: Nobody to ask\n\nWithout a terminal nobody can approve the plan. Approve it beforehand:\n  runner " + name + " -auto-approve"}
+		return &command.ExitError{Code: command.Failed, Message: "Error: Nobody to ask\n\n" + nobody}
 	}
 	fmt.Fprint(env.Stderr, "\nDo this? Only yes is accepted: ")
 	answer, _ := bufio.NewReader(env.Stdin).ReadString('\n')

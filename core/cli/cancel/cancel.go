@@ -4,6 +4,7 @@ package cancel
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/display"
@@ -20,6 +21,8 @@ type Options struct {
 	Display  display.Options
 	Reason   string
 	Planning planning.Options
+	// LockTimeout is how long to wait for environments that other runs have.
+	LockTimeout time.Duration
 }
 
 // New is the command; runF replaces what it does, for tests.
@@ -37,10 +40,14 @@ argument it takes the newest run.`,
 	}
 	opts.Display.Flags(c.Flags)
 	c.Flags.StringVar(&opts.Reason, "reason", "", "say why, in a `text` for the journal")
+	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for who drives the run or has its environments")
 	opts.Planning.Flags(c.Flags)
 	c.Run = func(ctx context.Context, args []string) error {
 		if len(args) > 1 {
 			return c.Usage("runner cancel takes at most one run.")
+		}
+		if opts.LockTimeout < 0 {
+			return c.Usage("-lock-timeout must not be negative.")
 		}
 		opts.Run = "latest"
 		if len(args) == 1 {
@@ -65,5 +72,5 @@ func run(ctx context.Context, opts *Options) error {
 		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
 			"Error: Run has ended\n\nRun %s ended %s. To go back to the release before it:\n  runner rollback %s", rec.ID, view.Words(rec.Outcome), rec.ID)}
 	}
-	return unwind.Open(ctx, w, rec, unwind.Options{Display: opts.Display, Reason: opts.Reason, Planning: opts.Planning})
+	return unwind.Open(ctx, w, rec, unwind.Options{Display: opts.Display, Reason: opts.Reason, LockTimeout: opts.LockTimeout, Planning: opts.Planning})
 }

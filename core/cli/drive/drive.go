@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -37,15 +36,6 @@ type Options struct {
 	Note string
 }
 
-// aliveWait is how long to wait for an earlier process of the same run to be gone.
-const aliveWait = 10 * time.Second
-
-// AcquireAlive takes the liveness lock under a name, waiting for earlier
-// holders to be gone.
-func AcquireAlive(ctx context.Context, w *workspace.Workspace, name string, wait time.Duration) (*lock.Alive, error) {
-	return lock.AcquireAlive(ctx, filepath.Join(w.Data, "alive"), name, wait)
-}
-
 // Run opens a run for a plan and drives it.
 func Run(ctx context.Context, w *workspace.Workspace, v view.View, p *plan.Plan, prog *program.Program, pool *pluginhost.Pool, alive string, opts Options) error {
 	encoded, err := p.Encode()
@@ -64,23 +54,34 @@ func Run(ctx context.Context, w *workspace.Workspace, v view.View, p *plan.Plan,
 	if err != nil {
 		return err
 	}
-	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, opts: opts}
+	locks, err := takeRun(ctx, w, v, rec, opts)
+	if err != nil {
+		return err
+	}
+	defer letGo(ctx, w, locks)
+	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, locks: locks, opts: opts}
 	return d.drive(ctx, kernel.New(&p.Graph), journal.At(w.Store, rec.ID, journal.Head{}))
 }
 
-// Resume goes on with an open run. The caller has made sure, by the liveness
-// lock, that nobody else drives it.
+// Resume goes on with an open run, once nobody else drives it.
 func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.Record, opts Options) error {
-	alive, err := AcquireAlive(ctx, w, rec.Alive, aliveWait)
-	var held *lock.AliveError
-	if errors.As(err, &held) {
-		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
-			"Error: Run is under way\n\nAnother process drives run %s: %s. Follow it, or stop it first:\n  runner logs %s\n  runner cancel %s", rec.ID, held, rec.ID, rec.ID)}
-	}
+	alive, err := resumeAlive(ctx, w, v, rec, opts)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = alive.Release() }()
+	locks, err := takeRun(ctx, w, v, rec, opts)
+	if err != nil {
+		return err
+	}
+	defer letGo(ctx, w, locks)
+	// Another process may have ended the run while this one waited for it.
+	if rec, err = w.Runs.Get(ctx, rec.ID); err != nil {
+		return err
+	}
+	if !rec.Closed.IsZero() {
+		return Ended(rec)
+	}
 	past, err := Past(ctx, w, rec)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.R
 		return err
 	}
 	defer pool.StopAll()
-	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, opts: opts}
+	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, locks: locks, opts: opts}
 	return d.drive(ctx, past.State, journal.At(w.Store, rec.ID, past.Head))
 }
 
@@ -156,13 +157,20 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 }
 
 type driver struct {
-	w    *workspace.Workspace
-	v    view.View
-	rec  runs.Record
-	plan *plan.Plan
-	prog *program.Program
-	pool *pluginhost.Pool
-	opts Options
+	w     *workspace.Workspace
+	v     view.View
+	rec   runs.Record
+	plan  *plan.Plan
+	prog  *program.Program
+	pool  *pluginhost.Pool
+	locks *lock.Keeper
+	opts  Options
+}
+
+// Ended is the error for a run that has ended.
+func Ended(rec runs.Record) error {
+	return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
+		"Error: Run has ended\n\nRun %s ended %s. Begin a new one:\n  runner apply", rec.ID, view.Words(rec.Outcome))}
 }
 
 func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Journal) error {
@@ -181,7 +189,8 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
-		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism, LockTimeout: d.opts.LockTimeout,
+		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
+		Locks: d.locks, LockTimeout: d.opts.LockTimeout, Waiting: d.waiting,
 		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
 	})
 	idle, err := e.Run(ctx)
@@ -193,7 +202,11 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 			return err
 		}
 	}
-	return d.leave(state, idle, time.Since(started))
+	err = d.leave(state, idle, time.Since(started))
+	if why := e.Left(); err != nil && why != nil {
+		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: %s\n\n%s", why.Summary, why.Detail)}
+	}
+	return err
 }
 
 // replayed is the run whose results a rollback builds on.

@@ -13,12 +13,13 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 )
 
 // Options of the command.
@@ -82,9 +83,12 @@ func run(_ context.Context, opts *Options) error {
 }
 
 func stdin(opts *Options) error {
-	src, err := io.ReadAll(opts.Env.Stdin)
+	src, err := io.ReadAll(io.LimitReader(opts.Env.Stdin, config.MaxFile+1))
 	if err != nil {
 		return err
+	}
+	if len(src) > config.MaxFile {
+		return &regular.TooLargeError{Max: config.MaxFile}
 	}
 	out, err := formatted(opts, "<stdin>", src)
 	if err != nil {
@@ -133,7 +137,7 @@ func ours(name string) bool {
 }
 
 func formatted(opts *Options, name string, src []byte) ([]byte, error) {
-	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	f, diags := config.Parse(name, src)
 	if diags.HasErrors() {
 		if err := diagnostics.Write(opts.Env.Stderr, diags, map[string]*hcl.File{name: f}); err != nil {
 			return nil, err
@@ -145,13 +149,13 @@ func formatted(opts *Options, name string, src []byte) ([]byte, error) {
 
 // file formats one file and reports whether it was not formatted.
 func file(opts *Options, path string) (changed bool, err error) {
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return false, err
-	}
 	name := path
 	if rel, err := filepath.Rel(opts.Env.Dir, path); err == nil {
 		name = filepath.ToSlash(rel)
+	}
+	src, err := regular.Read(path, config.MaxFile)
+	if err != nil {
+		return false, fmt.Errorf("reading %s: %w", name, err)
 	}
 	out, err := formatted(opts, name, src)
 	if err != nil || bytes.Equal(src, out) {

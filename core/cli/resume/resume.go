@@ -3,14 +3,12 @@ package resume
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/planning"
-	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 )
 
@@ -34,15 +32,21 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 		Name: "resume", Args: "[RUN]", Short: "Go on with an open run", Flags: command.NewFlags("resume"),
 		Long: `Goes on with a run that was interrupted, crashed, or waits for people: exactly where
 its journal ends, with the plan and the plugins that it was opened with. Without an
-argument it takes the newest run. Sensitive variables must be given again.`,
+argument it takes the newest run. Sensitive variables must be given again.
+
+One process drives a run. With -lock-timeout this one waits until the other has left,
+and for environments that other runs have; without, it says who is in the way.`,
 	}
 	opts.Display.Flags(c.Flags)
 	c.Flags.IntVar(&opts.Parallelism, "parallelism", 10, "run at most `n` actions at once")
-	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for an environment that another run has")
+	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for who drives the run or has its environments")
 	opts.Planning.Flags(c.Flags)
 	c.Run = func(ctx context.Context, args []string) error {
 		if len(args) > 1 {
 			return c.Usage("runner resume takes at most one run.")
+		}
+		if opts.LockTimeout < 0 {
+			return c.Usage("-lock-timeout must not be negative.")
 		}
 		opts.Run = "latest"
 		if len(args) == 1 {
@@ -64,8 +68,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	if !rec.Closed.IsZero() {
-		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
-			"Error: Run has ended\n\nRun %s ended %s. Begin a new one:\n  runner apply", rec.ID, view.Words(rec.Outcome))}
+		return drive.Ended(rec)
 	}
 	v := display.New(opts.Env, w.Dir, opts.Display)
 	return drive.Resume(ctx, w, v, rec, drive.Options{

@@ -46,7 +46,7 @@ func back(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts *Op
 	if opts.Reason != "" {
 		note += ": " + opts.Reason
 	}
-	return drive.Run(ctx, w, v, p, prog, pool, name, drive.Options{PluginDir: opts.Planning.PluginDir, Note: note})
+	return drive.Run(ctx, w, v, p, prog, pool, name, drive.Options{LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir, Note: note})
 }
 
 // earlier is the plan that goes back: of the run that is named, or of the newest

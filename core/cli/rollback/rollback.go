@@ -4,6 +4,7 @@ package rollback
 
 import (
 	"context"
+	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/display"
@@ -21,6 +22,8 @@ type Options struct {
 	Display     display.Options
 	Reason      string
 	Planning    planning.Options
+	// LockTimeout is how long to wait for environments that other runs have.
+	LockTimeout time.Duration
 }
 
 // New is the command; runF replaces what it does, for tests.
@@ -43,10 +46,14 @@ the releases are those of that run. Without an argument it takes the newest run.
 	c.Flags.BoolVar(&opts.AutoApprove, "auto-approve", false, "do not ask before the run")
 	opts.Display.Flags(c.Flags)
 	c.Flags.StringVar(&opts.Reason, "reason", "", "say why, in a `text` for the journal")
+	c.Flags.DurationVar(&opts.LockTimeout, "lock-timeout", 0, "wait this `duration` for who drives the run or has its environments")
 	opts.Planning.Flags(c.Flags)
 	c.Run = func(ctx context.Context, args []string) error {
 		if len(args) > 1 {
 			return c.Usage("runner rollback takes at most one run.")
+		}
+		if opts.LockTimeout < 0 {
+			return c.Usage("-lock-timeout must not be negative.")
 		}
 		opts.Run = "latest"
 		if len(args) == 1 {
@@ -68,7 +75,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	if rec.Closed.IsZero() {
-		return unwind.Open(ctx, w, rec, unwind.Options{Display: opts.Display, Undo: true, Reason: opts.Reason, Planning: opts.Planning})
+		return unwind.Open(ctx, w, rec, unwind.Options{Display: opts.Display, Undo: true, Reason: opts.Reason, LockTimeout: opts.LockTimeout, Planning: opts.Planning})
 	}
 	return back(ctx, w, rec, opts)
 }

@@ -5,7 +5,6 @@ package status
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -73,13 +72,15 @@ func run(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	locks, err := lock.Held(ctx, w.Store)
+	locks, err := drive.Held(ctx, w)
 	if err != nil {
 		return err
 	}
 	s := Status{Run: rec, Nodes: past.State.Nodes(), Locks: locks, Idle: drive.Standing(past.State)}
 	if rec.Closed.IsZero() {
-		s.Live = live(ctx, w, rec)
+		if s.Live, err = drive.Live(ctx, w, rec); err != nil {
+			return err
+		}
 	}
 	if opts.JSON {
 		enc := json.NewEncoder(opts.Env.Stdout)
@@ -88,19 +89,6 @@ func run(ctx context.Context, opts *Options) error {
 	}
 	human(opts, s)
 	return nil
-}
-
-// live reports whether a process drives the run now.
-func live(ctx context.Context, w *workspace.Workspace, rec runs.Record) bool {
-	alive, err := drive.AcquireAlive(ctx, w, rec.Alive, 0)
-	var held *lock.AliveError
-	if errors.As(err, &held) {
-		return true
-	}
-	if err == nil {
-		_ = alive.Release()
-	}
-	return false
 }
 
 func human(opts *Options, s Status) {
@@ -122,7 +110,11 @@ func human(opts *Options, s Status) {
 		}
 	}
 	for _, l := range s.Locks {
-		fmt.Fprintf(out, "  environment %s is locked by run %s since %s\n", l.Environment, l.Holder.Run, l.Holder.Since.Local().Format(time.DateTime))
+		gone := ""
+		if l.Life == lock.Gone {
+			gone = ", which nobody drives any more,"
+		}
+		fmt.Fprintf(out, "  environment %s is locked by run %s%s since %s\n", l.Environment, l.Holder.Run, gone, l.Holder.Since.Local().Format(time.DateTime))
 	}
 	if s.Run.Closed.IsZero() && !s.Live {
 		fmt.Fprintf(out, "\nNext:\n")

@@ -16,7 +16,6 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/runs"
 )
 
@@ -24,9 +23,11 @@ import (
 type Options struct {
 	Display display.Options
 	// Undo finished actions too.
-	Undo     bool
-	Reason   string
-	Planning planning.Options
+	Undo   bool
+	Reason string
+	// LockTimeout is how long to wait for environments that other runs have.
+	LockTimeout time.Duration
+	Planning    planning.Options
 }
 
 // poll is how often the outcome is looked for while another process works.
@@ -43,7 +44,7 @@ func Open(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts Opt
 		return err
 	}
 	v := display.New(w.Env, w.Dir, opts.Display)
-	err = drive.Resume(ctx, w, v, rec, drive.Options{PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
+	err = drive.Resume(ctx, w, v, rec, drive.Options{LockTimeout: opts.LockTimeout, PluginDir: opts.Planning.PluginDir, Vars: opts.Planning.Vars, Files: opts.Planning.Files})
 	var exit *command.ExitError
 	if errors.As(err, &exit) && exit.Code == command.RolledBack {
 		// That is what was asked for.
@@ -69,13 +70,10 @@ func wait(ctx context.Context, w *workspace.Workspace, rec runs.Record) (mine bo
 			}
 			return false, nil
 		}
-		alive, err := drive.AcquireAlive(ctx, w, rec.Alive, 0)
-		var held *lock.AliveError
+		live, err := drive.Live(ctx, w, rec)
 		switch {
-		case err == nil:
-			return true, alive.Release()
-		case !errors.As(err, &held):
-			return false, err
+		case err != nil || !live:
+			return true, err
 		case !told:
 			fmt.Fprintf(w.Env.Stderr, "Another process drives run %s; it was asked to take it back.\n", rec.ID)
 		}

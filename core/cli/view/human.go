@@ -105,7 +105,7 @@ func (h *Human) Event(e kernel.Event) {
 	case kernel.RunUnwinding:
 		h.say(e.At, "run", "taken back by %s%s", f.By, because(f.Why))
 	case kernel.LockTaken:
-		h.say(e.At, "environment."+f.Env, "locked")
+		h.say(e.At, "environment."+f.Env, "locked%s", because(f.Over))
 	case kernel.NodeStarted:
 		if _, again := h.started[f.Node]; !again {
 			h.started[f.Node] = e.At

@@ -4,6 +4,7 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/internal/regular"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/lockfile"
@@ -243,9 +245,9 @@ func (w *Workspace) Values(vars, files []string) (scope.Values, error) {
 	}
 	v := scope.Values{Environ: w.Env.Environ, Files: auto, Vars: vars}
 	for _, name := range files {
-		b, err := os.ReadFile(absolute(w.Env.Dir, name))
+		b, err := regular.Read(absolute(w.Env.Dir, name), scope.MaxValues)
 		if err != nil {
-			return v, err
+			return v, fmt.Errorf("reading values from %s: %w", name, err)
 		}
 		v.Files = append(v.Files, scope.ValuesFile{Name: name, Source: b})
 	}

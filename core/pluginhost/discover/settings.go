@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/runner-pipelines/runner/core/internal/regular"
+	"github.com/runner-pipelines/runner/core/scan"
 )
 
 // Settings is the user's own configuration of the runner.
@@ -94,7 +96,7 @@ func LoadSettings(lookupEnv func(string) (string, bool)) (*Settings, hcl.Diagnos
 			return &Settings{}, nil
 		}
 	}
-	src, err := os.ReadFile(path)
+	src, err := regular.Read(path, maxSettings)
 	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return &Settings{}, nil
 	}
@@ -107,6 +109,9 @@ func LoadSettings(lookupEnv func(string) (string, bool)) (*Settings, hcl.Diagnos
 	}
 	return parseSettings(path, src, lookupEnv)
 }
+
+// maxSettings is the largest settings file, in bytes.
+const maxSettings = 1 << 20
 
 func defaultSettings(lookupEnv func(string) (string, bool)) string {
 	dir, ok := lookupEnv("XDG_CONFIG_HOME")
@@ -131,6 +136,9 @@ func homeDir(lookupEnv func(string) (string, bool)) string {
 
 func parseSettings(path string, src []byte, lookupEnv func(string) (string, bool)) (*Settings, hcl.Diagnostics) {
 	out := &Settings{File: path, DevOverrides: map[Source]string{}}
+	if _, err := scan.Config(src, 0); err != nil {
+		return out, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Settings cannot be read", Detail: fmt.Sprintf("The settings of the runner in %s are not in the form of settings: %v.", path, err)}}
+	}
 	parsed, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
 	if diags.HasErrors() {
 		for _, d := range diags {

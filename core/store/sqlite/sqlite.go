@@ -278,6 +278,10 @@ func (s *Store) write(ctx context.Context, w *write) (string, error) {
 // Lineage implements store.Store.
 func (s *Store) Lineage(context.Context) (string, error) { return s.lineage, nil }
 
+// Local implements store.IsLocal: the write-ahead log needs memory that all
+// processes share, so that they are on one machine.
+func (s *Store) Local() bool { return true }
+
 // Close waits for writes under way and closes the file.
 func (s *Store) Close() error {
 	return errors.Join(s.writer.close(), s.readers.Close())

@@ -53,6 +53,7 @@ func Run(t *testing.T, s Suite) {
 		"NoUpdateIsLostBetweenProcesses":      processesVersion,
 		"WhatAKilledProcessWasToldIsWritten":  killedProcess,
 		"ManyProcessesCanCreateTheSameStore":  processesCreate,
+		"WhatManyProcessesSeeIsLinearizable":  processesCrowd,
 		"AReaderSeesEveryWriteThatReturned":   readYourWrites,
 		"AListNeverShowsAGapInAnAppendedList": noGaps,
 	} {
