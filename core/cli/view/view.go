@@ -87,18 +87,31 @@ func (j *JSON) write(at time.Time, typ string, data any) {
 }
 
 // Plan implements View.
-func (j *JSON) Plan(p *plan.Plan) { j.write(j.now(), "plan", PlanData(p)) }
+func (j *JSON) Plan(p *plan.Plan) { j.Compared(p, nil) }
 
-// PlanData is the plan without what only the engine needs.
-func PlanData(p *plan.Plan) any {
-	return struct {
-		Digest   string      `json:"digest"`
-		Pipeline string      `json:"pipeline"`
-		Runner   string      `json:"runner"`
-		Created  time.Time   `json:"created"`
-		Changes  bool        `json:"changes"`
-		Nodes    []plan.Node `json:"nodes"`
-	}{p.Digest(), p.Pipeline, p.Runner, p.Created, p.HasChanges(), unsealed(p.Nodes)}
+// Compared is Plan with how the plan differs from an earlier run; nil for no comparison.
+func (j *JSON) Compared(p *plan.Plan, difference any) {
+	data := PlanData(p)
+	data.Compared = difference
+	j.write(j.now(), "plan", data)
+}
+
+// PlanDocument is a plan without what only the engine needs.
+type PlanDocument struct {
+	Digest   string      `json:"digest"`
+	Pipeline string      `json:"pipeline"`
+	Runner   string      `json:"runner"`
+	Created  time.Time   `json:"created"`
+	Changes  bool        `json:"changes"`
+	Totals   Totals      `json:"totals"`
+	Nodes    []plan.Node `json:"nodes"`
+	// Compared is how the plan differs from that of an earlier run.
+	Compared any `json:"compared,omitempty"`
+}
+
+// PlanData is a plan as programs read it.
+func PlanData(p *plan.Plan) *PlanDocument {
+	return &PlanDocument{p.Digest(), p.Pipeline, p.Runner, p.Created, p.HasChanges(), Sum(p), unsealed(p.Nodes), nil}
 }
 
 func unsealed(nodes []plan.Node) []plan.Node {
