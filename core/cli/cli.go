@@ -15,6 +15,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/approve"
 	"github.com/runner-pipelines/runner/core/cli/cancel"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/explain"
 	"github.com/runner-pipelines/runner/core/cli/format"
 	"github.com/runner-pipelines/runner/core/cli/graph"
 	"github.com/runner-pipelines/runner/core/cli/history"
@@ -36,7 +37,7 @@ func Commands(env *command.Env) []*command.Command {
 	return []*command.Command{
 		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
-		history.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
+		history.New(env, nil), explain.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), versioncmd.New(env, nil),
 	}
 }

@@ -54,7 +54,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 
 // scripts are the subjects, so that a lost file fails and does not vanish.
 var scripts = []string{
-	"abort", "apply", "artifacts", "cancel", "doubt", "failures", "fmt", "gates", "github", "graph", "init", "interrupt",
+	"abort", "apply", "artifacts", "cancel", "doubt", "explain", "failures", "fmt", "gates", "github", "graph", "init", "interrupt",
 	"locks", "order", "plan", "plan_against", "plan_file", "records", "reject", "rollout", "rollout_approval",
 	"sensitive", "stages", "undo", "unlock", "validate", "variables", "watch", "waves",
 }

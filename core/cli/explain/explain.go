@@ -1,0 +1,139 @@
+// Package explain is runner explain: it tells from the journal of a run what
+// happened, why, what that led to, and which command is safe next.
+package explain
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
+	"github.com/runner-pipelines/runner/core/cli/drive"
+	"github.com/runner-pipelines/runner/core/cli/paint"
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+)
+
+// Options of the command.
+type Options struct {
+	Env        *command.Env
+	Run, Stage string
+	JSON       bool
+	NoColor    bool
+}
+
+// New is the command; runF replaces what it does, for tests.
+func New(env *command.Env, runF func(context.Context, *Options) error) *command.Command {
+	opts := &Options{Env: env}
+	if runF == nil {
+		runF = run
+	}
+	c := &command.Command{
+		Name: "explain", Args: "[RUN[/STAGE]]", Short: "Tell why a run is as it is", Flags: command.NewFlags("explain"),
+		Long: `Tells from the journal what happened in a run, why, what that led to, where things
+stand, and which command is safe next. With a stage it tells of that stage; of one that
+was not run, it tells why. Without an argument it takes the newest run.
+
+  runner explain latest/stage.release`,
+	}
+	c.Flags.BoolVar(&opts.JSON, "json", false, "as one JSON object")
+	c.Flags.BoolVar(&opts.NoColor, "no-color", false, "no colours; so does the environment variable NO_COLOR")
+	c.Run = func(ctx context.Context, args []string) error {
+		if len(args) > 1 {
+			return c.Usage("runner explain takes one run, or one run and a stage as RUN/STAGE.")
+		}
+		opts.Run = "latest"
+		if len(args) == 1 {
+			opts.Run, opts.Stage, _ = strings.Cut(args[0], "/")
+		}
+		return runF(ctx, opts)
+	}
+	return c
+}
+
+func run(ctx context.Context, opts *Options) error {
+	w, err := workspace.OpenRuns(ctx, opts.Env)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	rec, err := w.Runs.Find(ctx, opts.Run)
+	if err != nil {
+		return err
+	}
+	past, err := drive.Whole(ctx, w, rec)
+	if err != nil {
+		return err
+	}
+	in := Input{Record: rec, Graph: &past.Plan.Graph, Events: past.Events, Nodes: past.State.Nodes(), Idle: drive.Standing(past.State)}
+	if opts.Stage != "" {
+		id, err := drive.Stage(past, opts.Stage)
+		if err != nil {
+			return err
+		}
+		in.Stage = id
+	}
+	if rec.Closed.IsZero() {
+		if in.Live, err = drive.Live(ctx, w, rec); err != nil {
+			return err
+		}
+	}
+	x := Of(in)
+	if opts.JSON {
+		enc := json.NewEncoder(opts.Env.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(x)
+	}
+	Write(opts.Env.Stdout, x, display.Paint(opts.Env, opts.NoColor), time.Local)
+	return nil
+}
+
+// Write tells an explanation to people.
+func Write(out io.Writer, x *Explanation, style paint.Style, zone *time.Location) {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
+	of := "Run " + x.Run
+	if x.Stage != "" {
+		of = x.Stage + " in run " + x.Run
+	}
+	say("%s", style.Bold.Render(of+": "+x.Standing))
+	if x.Why != "" {
+		say("Why: %s", x.Why)
+	}
+	if len(x.Chain) > 0 {
+		say("\n%s", style.Bold.Render("What happened"))
+	}
+	last := ""
+	for _, l := range x.Chain {
+		sign := map[Role]string{Event: " ", Fault: style.Bad.Render("!"), Answer: style.Info.Render(">")}[l.Role]
+		if l.Node != last && l.Node != "" {
+			say("  %s", l.Node)
+		}
+		last = l.Node
+		indent := ""
+		if l.Node != "" {
+			indent = "  "
+		}
+		say("  %s%s %s %s", indent, style.Dim.Render(l.At.In(zone).Format("15:04:05")), sign, l.Text)
+	}
+	if len(x.Led) > 0 {
+		say("\n%s", style.Bold.Render("What that led to"))
+		for _, l := range x.Led {
+			say("  %s", l)
+		}
+	}
+	if len(x.Stands) > 0 {
+		say("\n%s", style.Bold.Render("How it is now"))
+		for _, l := range x.Stands {
+			say("  %s", l)
+		}
+	}
+	if len(x.Next) > 0 {
+		say("\nNext:")
+	}
+	for _, n := range x.Next {
+		say("  %s\n      %s", n.Line, style.Dim.Render(n.Does))
+	}
+}
