@@ -237,11 +237,11 @@ func (t *teller) result(fact kernel.Fact) {
 			return
 		}
 		text := f.Failure.Summary
-		if f.Failure.Detail != "" {
-			text += ": " + strings.TrimSuffix(f.Failure.Detail, ".")
-		}
 		if f.Failure.Where != "" {
 			text += " (" + f.Failure.Where + ")"
+		}
+		if f.Failure.Detail != "" {
+			text += ": " + strings.TrimSuffix(f.Failure.Detail, ".")
 		}
 		t.add(Fault, c.Node, "%s failed: %s", what(c), text)
 	case kernel.CommandLost:

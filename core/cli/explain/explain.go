@@ -105,18 +105,17 @@ func Write(out io.Writer, x *Explanation, style paint.Style, zone *time.Location
 	if len(x.Chain) > 0 {
 		say("\n%s", style.Bold.Render("What happened"))
 	}
-	last := ""
-	for _, l := range x.Chain {
-		sign := map[Role]string{Event: " ", Fault: style.Bad.Render("!"), Answer: style.Info.Render(">")}[l.Role]
-		if l.Node != last && l.Node != "" {
-			say("  %s", l.Node)
+	for _, block := range blocks(x.Chain) {
+		indent := "  "
+		if node := block[0].Node; node != "" {
+			say("  %s", node)
+			indent = "    "
 		}
-		last = l.Node
-		indent := ""
-		if l.Node != "" {
-			indent = "  "
+		for _, l := range block {
+			sign := map[Role]string{Event: " ", Fault: style.Bad.Render("!"), Answer: style.Info.Render(">")}[l.Role]
+			text := strings.ReplaceAll(l.Text, "\n", "\n"+indent+"           ")
+			say("%s%s %s %s", indent, style.Dim.Render(l.At.In(zone).Format("15:04:05")), sign, text)
 		}
-		say("  %s%s %s %s", indent, style.Dim.Render(l.At.In(zone).Format("15:04:05")), sign, l.Text)
 	}
 	if len(x.Led) > 0 {
 		say("\n%s", style.Bold.Render("What that led to"))
@@ -136,4 +135,20 @@ func Write(out io.Writer, x *Explanation, style paint.Style, zone *time.Location
 	for _, n := range x.Next {
 		say("  %s\n      %s", n.Line, style.Dim.Render(n.Does))
 	}
+}
+
+// blocks are the links of the run, and then those of each stage.
+func blocks(chain []Link) [][]Link {
+	var out [][]Link
+	index := map[string]int{}
+	for _, l := range chain {
+		at, ok := index[l.Node]
+		if !ok {
+			at = len(out)
+			index[l.Node] = at
+			out = append(out, nil)
+		}
+		out[at] = append(out[at], l)
+	}
+	return out
 }
