@@ -15,6 +15,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/follow"
 	"github.com/runner-pipelines/runner/core/cli/since"
+	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/kernel"
@@ -174,12 +175,7 @@ func (p *printer) print(c kernel.Command, l logs.Line) {
 		return
 	}
 	if p.opts.JSON {
-		p.err = p.enc.Encode(struct {
-			Node    string `json:"node"`
-			Target  string `json:"target,omitempty"`
-			Command int64  `json:"command"`
-			logs.Line
-		}{c.Node, c.Target, c.ID, l})
+		p.err = p.enc.Encode(view.LogLine{Node: c.Node, Target: c.Target, Command: c.ID, Line: l})
 		return
 	}
 	at := l.Time.Local().Format("15:04:05")

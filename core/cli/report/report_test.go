@@ -70,7 +70,7 @@ func written(t *testing.T, in Input) string {
 }
 
 // requests are all ways in which a page makes a browser ask somebody.
-var requests = regexp.MustCompile(`(?i)<(script|link|iframe|object|embed|base|form)\b|\b(src|href|action|srcset|poster)\s*=\s*["']?(?:[^d"'&]|d[^a])|@import|url\(`)
+var requests = regexp.MustCompile(`(?i)<(script|link|iframe|object|embed|base|form)\b|\b(src|href|action|srcset|poster)\s*=\s*["']?(?:[^d"'&\\]|d[^a])|@import|url\(`)
 
 func TestThePageAsksNobodyAndRunsNothing(t *testing.T) {
 	for _, targets := range []int{1, drawn + 3} {

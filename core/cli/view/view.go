@@ -136,14 +136,22 @@ func (j *JSON) Close() {}
 // Event implements View.
 func (j *JSON) Event(e kernel.Event) { j.write(e.At.Time(), e.Fact.FactType(), e.Fact) }
 
+// LogLine is a line of a log with the command that wrote it.
+type LogLine struct {
+	Node    string `json:"node"`
+	Target  string `json:"target,omitempty"`
+	Command int64  `json:"command"`
+	logs.Line
+}
+
+// NoteLine is a remark for people.
+type NoteLine struct {
+	Text string `json:"text"`
+}
+
 // Log implements View.
 func (j *JSON) Log(c kernel.Command, l logs.Line) {
-	j.write(l.Time, "log", struct {
-		Node    string `json:"node"`
-		Target  string `json:"target,omitempty"`
-		Command int64  `json:"command"`
-		logs.Line
-	}{c.Node, c.Target, c.ID, l})
+	j.write(l.Time, "log", LogLine{c.Node, c.Target, c.ID, l})
 }
 
 // Diagnostics implements View.
@@ -157,8 +165,4 @@ func (j *JSON) Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File) {
 func (j *JSON) Summary(s Summary) { j.write(j.now(), "summary", s) }
 
 // Note implements View.
-func (j *JSON) Note(text string) {
-	j.write(j.now(), "note", struct {
-		Text string `json:"text"`
-	}{text})
-}
+func (j *JSON) Note(text string) { j.write(j.now(), "note", NoteLine{text}) }
