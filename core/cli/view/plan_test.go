@@ -113,5 +113,10 @@ func TestManyAlikeAreToldOnce(t *testing.T) {
 			ID: fmt.Sprintf(`stage.each["%d"]`, i), Kind: kernel.ActionNode, Component: "local_exec", Changes: runs(strings.Repeat("x", i+1)), WayBack: call.Exact, Back: "undo local_exec",
 		}, kernel.Node{})
 	}
+	for i := range 3 {
+		adds(p, plan.Node{
+			ID: fmt.Sprintf(`stage.numbered["%d"]`, i), Kind: kernel.ActionNode, Component: "local_exec", Changes: runs(fmt.Sprintf("part %d", i)), WayBack: call.Exact, Back: "undo local_exec",
+		}, kernel.Node{})
+	}
 	golden(t, "plan-many", story(p, paint.Style{}))
 }

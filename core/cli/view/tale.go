@@ -86,7 +86,7 @@ func textOf(t tale) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\x00%s\x00%s\x00", t.sign, t.Component, t.rest)
 	for _, l := range t.lines {
-		fmt.Fprintf(&b, "%d %s\n", l.depth, l.text)
+		b.WriteString(strings.Repeat("\t", l.depth) + l.text + "\n")
 	}
 	return b.String()
 }
@@ -95,7 +95,7 @@ func textOf(t tale) string {
 // of instances that differ by nothing else are equal.
 func WithoutKey(id, text string) string {
 	_, key, _ := strings.Cut(id, "[")
-	if key = strings.Trim(key, `"]`); key == "" {
+	if key = strings.Trim(key, `"]`); key == "" || !strings.Contains(text, key) {
 		return text
 	}
 	own := regexp.MustCompile(`(^|[^\pL\pN_])` + regexp.QuoteMeta(key) + `($|[^\pL\pN_])`)
