@@ -28,7 +28,7 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-modules test-real fuzz bench bench-parts lint lint-go lint-proto fmt generate tools clean
+.PHONY: help build run test test-modules test-real reliability fuzz bench bench-parts lint lint-go lint-proto fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,12 @@ test-modules: ## Build and test each module alone, without the workspace that hi
 test-real: build ## Run the tests with real processes under real load: kill and resume, switches, the demo
 	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v \
 		$$(grep -rl --include='*_test.go' '^func TestReal' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|')
+
+reliability: build ## Run the tests that count what they survive, and write docs/reliability.md; takes many minutes
+	@set -e; figures=$$(mktemp -d); trap 'rm -rf "$$figures"' EXIT; \
+	RUNNER_FIGURES="$$figures" RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 60m \
+		$$(grep -rl --include='*_test.go' 'figures\.Record(' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|'); \
+	$(GO) run ./core/internal/figures/render -from "$$figures" -write docs/reliability.md
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' $(MODULES) | while read -r file; do \

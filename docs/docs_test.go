@@ -78,6 +78,66 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+var (
+	written = regexp.MustCompile(`(?s)<!-- written by (make [a-z]+): begin -->\n(.*?)<!-- written by (make [a-z]+): end -->\n`)
+	row     = regexp.MustCompile(`(?m)^\|.*$`)
+)
+
+// What a command writes into a page stands between its markers, once, and is made
+// of whole tables; and the command is one of the Makefile's.
+func TestWrittenPartsAreWellFormed(t *testing.T) {
+	makefile := read(t, "../Makefile")
+	found := map[string]string{}
+	for _, name := range pages(t) {
+		page := read(t, name)
+		parts := written.FindAllStringSubmatch(page, -1)
+		if markers := strings.Count(page, "<!-- written by "); markers != 2*len(parts) {
+			t.Errorf("%s: %d markers enclose %d parts", name, markers, len(parts))
+		}
+		for _, p := range parts {
+			if p[1] != p[3] || found[p[1]] != "" {
+				t.Errorf("%s: the part of %q ends as that of %q; the one before is in %q", name, p[1], p[3], found[p[1]])
+			}
+			found[p[1]] = name
+			if !strings.Contains(makefile, "\n"+strings.TrimPrefix(p[1], "make ")+":") {
+				t.Errorf("%s: there is no %q", name, p[1])
+			}
+			columns := 0
+			for line := range strings.Lines(p[2]) {
+				if !row.MatchString(line) {
+					columns = 0
+					continue
+				}
+				n := strings.Count(line, "|") - strings.Count(line, `\|`)
+				if columns != 0 && n != columns {
+					t.Errorf("%s: a row with %d columns in a table of %d: %s", name, n-1, columns-1, line)
+				}
+				columns = n
+			}
+		}
+	}
+	want := map[string]string{"make bench": "performance.md", "make reliability": "reliability.md"}
+	for command, name := range want {
+		if found[command] != name {
+			t.Errorf("what %q writes is in %q, want %s", command, found[command], name)
+		}
+	}
+}
+
+// Every promise says how it is tested.
+func TestEveryPromiseIsTested(t *testing.T) {
+	sections := strings.Split(read(t, "reliability.md"), "\n## ")
+	if len(sections) < 9 {
+		t.Fatalf("the page has %d sections; were they renamed?", len(sections))
+	}
+	for _, s := range sections[1:] {
+		title, body, _ := strings.Cut(s, "\n")
+		if title != "Figures" && (!strings.Contains(body, "\n- **") && !strings.HasPrefix(body, "- **") || !strings.Contains(body, "How it is tested: ")) {
+			t.Errorf("%s: a promise or its test is missing", title)
+		}
+	}
+}
+
 // Every pipeline, or piece of one, that a page shows is accepted by runner once
 // what the piece leaves out is added.
 func TestRealPipelinesAreValid(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/runner-pipelines/runner/sdk/internal/coredump"
 	"github.com/runner-pipelines/runner/sdk/internal/guard"
 	"github.com/runner-pipelines/runner/sdk/internal/handshake"
 	"github.com/runner-pipelines/runner/sdk/internal/server"
@@ -90,6 +91,7 @@ func serve(s *server.Server) {
 		guard.KillAll()
 		os.Exit(code)
 	}
+	coredump.Forbid(os.Getenv)
 	// The lifeline first: nothing that follows may outlive the host.
 	held, err := holdOn(os.Getenv, func() { exit(1) })
 	if err != nil {

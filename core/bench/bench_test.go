@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -48,22 +47,6 @@ func TestShapesAreWhatTheySay(t *testing.T) {
 	want := ".PHONY: all s0 s1\nall: s0 s1\ns0: \n\t@true\ns1: s0\n\t@true\n"
 	if diff := cmp.Diff(want, shape{stages: 2, chain: true}.makefile()); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestOnlyWhatIsBetweenTheMarkersIsReplaced(t *testing.T) {
-	page := "before\n" + beginMarker + "old\n" + endMarker + "after\n"
-	got, err := between([]byte(page), []byte("new\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Replace(page, "old", "new", 1), string(got)); diff != "" {
-		t.Error(diff)
-	}
-	for _, page := range []string{"", beginMarker, endMarker + beginMarker} {
-		if got, err := between([]byte(page), nil); err == nil {
-			t.Errorf("a page without both markers in order was written as %q", got)
-		}
 	}
 }
 

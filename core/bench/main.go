@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -19,6 +18,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"github.com/runner-pipelines/runner/core/internal/page"
 )
 
 func main() {
@@ -81,30 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if opts.page == "" {
 		return nil
 	}
-	page, err := os.ReadFile(opts.page)
-	if err != nil {
-		return err
-	}
-	if page, err = between(page, report); err != nil {
-		return fmt.Errorf("%s: %w", opts.page, err)
-	}
-	return os.WriteFile(opts.page, page, 0o644)
-}
-
-// Markers enclose what the benchmark writes into a page.
-const (
-	beginMarker = "<!-- written by make bench: begin -->\n"
-	endMarker   = "<!-- written by make bench: end -->\n"
-)
-
-// between replaces what a page has between the markers.
-func between(page, report []byte) ([]byte, error) {
-	before, rest, begun := bytes.Cut(page, []byte(beginMarker))
-	_, after, ended := bytes.Cut(rest, []byte(endMarker))
-	if !begun || !ended {
-		return nil, fmt.Errorf("the page does not have the markers %q and %q", beginMarker, endMarker)
-	}
-	return bytes.Join([][]byte{before, []byte(beginMarker), report, []byte(endMarker), after}, nil), nil
+	return page.Write(opts.page, "make bench", report)
 }
 
 // programs are those that make build has left in a folder.

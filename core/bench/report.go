@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/runner-pipelines/runner/core/internal/page"
 )
 
 const (
@@ -40,7 +42,7 @@ func bytesText(n int64) string {
 func (b *bench) report() ([]byte, error) {
 	var out bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
-	line("Measured on: %s.", machine())
+	line("Measured on: %s.", page.Machine())
 	if b.load[0] != "" {
 		line("Load average of the machine before and after: %s and %s.", b.load[0], b.load[1])
 	}
@@ -57,16 +59,16 @@ func (b *bench) report() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	table(&out, []string{"aim", "measured", ""}, aimRows(aims))
+	page.Table(&out, []string{"aim", "measured", ""}, aimRows(aims))
 	line("\n### Side by side\n")
-	table(&out, b.sideHead(), b.sideRows())
+	page.Table(&out, b.sideHead(), b.sideRows())
 	line("\nTimes are medians, with the number of measurements behind them where it is below five. The factors are times that of `runner apply` in the same round; of several rounds, the median.")
 	line("\n### The runner by itself\n")
-	table(&out, []string{"", "wall", "CPU, plugins included", "peak memory"}, b.ownRows())
+	page.Table(&out, []string{"", "wall", "CPU, plugins included", "peak memory"}, b.ownRows())
 	line("\n### One plugin process\n")
 	launch, _ := b.cell(launchCell).median()
 	disk, _ := b.cell(fsyncCell).median()
-	table(&out, []string{"", ""}, [][]string{
+	page.Table(&out, []string{"", ""}, [][]string{
 		{"launch to first answer", seconds(launch.wall)},
 		{"a unary call: p50, p99", seconds(b.question.p50) + ", " + seconds(b.question.p99)},
 		{"an action, which streams its events: p50, p99", seconds(b.operation.p50) + ", " + seconds(b.operation.p99)},
@@ -139,14 +141,4 @@ func (b *bench) ownRows() [][]string {
 		}
 	}
 	return rows
-}
-
-func table(out *bytes.Buffer, head []string, rows [][]string) {
-	rule := make([]string, len(head))
-	for i := range rule {
-		rule[i] = "---"
-	}
-	for _, row := range append([][]string{head, rule}, rows...) {
-		fmt.Fprintf(out, "| %s |\n", strings.Join(row, " | "))
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/runner-pipelines/runner/core/internal/page"
 )
 
 // cell is one thing that is measured, again and again.
@@ -207,7 +209,7 @@ func (b *bench) perRound(compare func(walls) float64, names ...string) (float64,
 // measure goes through all cells in rounds, so that what disturbs the machine for
 // a while disturbs all that is compared.
 func (b *bench) measure(ctx context.Context, reps int, spend time.Duration, progress io.Writer) error {
-	b.load[0] = load()
+	b.load[0] = page.Load()
 	for round := range reps {
 		for _, c := range b.cells {
 			if !c.due(reps, spend) {
@@ -227,6 +229,6 @@ func (b *bench) measure(ctx context.Context, reps int, spend time.Duration, prog
 	}
 	var err error
 	b.question, b.operation, err = b.one.latency(ctx)
-	b.load[1] = load()
+	b.load[1] = page.Load()
 	return err
 }

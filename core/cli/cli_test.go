@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/sdk"
 	"github.com/runner-pipelines/runner/sdk/sdktest/fake"
 )
 
@@ -33,6 +34,10 @@ const pluginName = "runner-plugin-fake"
 func TestMain(m *testing.M) {
 	// Not the name that it was called by: a plugin also starts itself, as its guard.
 	if exe, err := os.Executable(); err == nil && filepath.Base(exe) == pluginName {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(exe), otherwise)); err == nil {
+			sdk.Serve(hastyPlugin())
+			return
+		}
 		fake.Main()
 		return
 	}
@@ -46,7 +51,7 @@ func TestMain(m *testing.M) {
 func runnerAs() {
 	env := ofProcess(testVersion)
 	user, group, _ := strings.Cut(os.Args[1], ":")
-	env.User, env.Groups = user, []string{group}
+	env.User, env.Groups, env.Host = user, []string{group}, "laptop"
 	os.Exit(command.Dispatch(context.Background(), env, Commands(env), os.Args[2:]))
 }
 
@@ -54,7 +59,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 
 // scripts are the subjects, so that a lost file fails and does not vanish.
 var scripts = []string{
-	"abort", "apply", "artifacts", "cancel", "doubt", "explain", "failures", "fmt", "gates", "github", "graph", "init", "interrupt",
+	"abort", "apply", "artifacts", "cancel", "doctor", "doctor_files", "doctor_snapshot", "doubt", "explain", "failures", "fmt", "gates", "github", "graph", "init", "interrupt",
 	"locks", "logs_follow", "order", "plan", "plan_against", "plan_file", "records", "reject", "report", "rollout", "rollout_approval",
 	"sensitive", "stages", "status", "undo", "unlock", "validate", "variables", "watch", "waves",
 }
@@ -75,6 +80,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", UpdateScripts: *update, Setup: setup, RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "nowhere": nowhere, "edit": edit, "flip": flip, "gone": gone, "lines": lines, "waiting": waiting,
+			"record": record,
 		},
 	})
 }
@@ -99,7 +105,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	return os.CopyFS(env.WorkDir, os.DirFS(ready))
+	return errors.Join(os.CopyFS(env.WorkDir, os.DirFS(ready)), os.Chmod(filepath.Join(env.WorkDir, ".runner"), 0o700))
 }
 
 func environment(plugins string) map[string]string {

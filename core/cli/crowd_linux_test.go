@@ -49,7 +49,7 @@ type outcome struct {
 	out  string
 }
 
-func runs(t *testing.T, cmd *exec.Cmd) outcome {
+func ran(t *testing.T, cmd *exec.Cmd) outcome {
 	t.Helper()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -67,7 +67,7 @@ func TestAppliesOnOneEnvironmentTakeTurns(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		cmd := runnerIn(t, dir, "apply", "-auto-approve", "-lock-timeout=2m", "-var", fmt.Sprintf("who=w%d", i))
-		wg.Go(func() { ended[i] = runs(t, cmd) })
+		wg.Go(func() { ended[i] = ran(t, cmd) })
 	}
 	wg.Wait()
 	waited := 0
@@ -125,7 +125,7 @@ stage "release" {
 		// The other environment has nothing to do, but its lock is taken for a moment.
 		cmd := runnerIn(t, dir, "apply", "-auto-approve", "-lock-timeout=20s", "-parallelism=1", "-var", "to="+env)
 		wg.Go(func() {
-			if o := runs(t, cmd); o.code != command.OK {
+			if o := ran(t, cmd); o.code != command.OK {
 				t.Errorf("apply to %s ended with %d:\n%s", env, o.code, o.out)
 			}
 		})
@@ -146,7 +146,7 @@ stage "ask" {
   approval {}
 }
 `)
-	if o := runs(t, runnerIn(t, dir, "apply", "-auto-approve")); o.code != command.Waiting {
+	if o := ran(t, runnerIn(t, dir, "apply", "-auto-approve")); o.code != command.Waiting {
 		t.Fatalf("apply ended with %d:\n%s", o.code, o.out)
 	}
 	stop := make(chan struct{})
@@ -159,21 +159,21 @@ stage "ask" {
 					return
 				default:
 				}
-				if o := runs(t, runnerIn(t, dir, "status")); o.code != command.OK {
+				if o := ran(t, runnerIn(t, dir, "status")); o.code != command.OK {
 					t.Errorf("status ended with %d:\n%s", o.code, o.out)
 					return
 				}
 			}
 		})
 	}
-	if o := runs(t, runnerIn(t, dir, "approve")); o.code != command.OK {
+	if o := ran(t, runnerIn(t, dir, "approve")); o.code != command.OK {
 		t.Errorf("approve ended with %d:\n%s", o.code, o.out)
 	}
 	const n = 4
 	ended := make(chan outcome, n)
 	for range n {
 		cmd := runnerIn(t, dir, "resume")
-		go func() { ended <- runs(t, cmd) }()
+		go func() { ended <- ran(t, cmd) }()
 	}
 	for range n - 1 {
 		if o := <-ended; o.code != command.Failed || !strings.Contains(o.out, "Error: Run is under way") {
@@ -184,7 +184,7 @@ stage "ask" {
 		_, err := os.Stat(filepath.Join(dir, "started"))
 		return err == nil
 	})
-	if o := runs(t, runnerIn(t, dir, "status", "-json")); !strings.Contains(o.out, `"live": true`) {
+	if o := ran(t, runnerIn(t, dir, "status", "-json")); !strings.Contains(o.out, `"live": true`) {
 		t.Errorf("status says:\n%s", o.out)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
@@ -226,7 +226,7 @@ func TestAnInterruptEndsTheWaitForAnEnvironment(t *testing.T) {
 	if err := holder.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if o := runs(t, runnerIn(t, dir, "resume", "-var", "who=waiter")); o.code != command.OK {
+	if o := ran(t, runnerIn(t, dir, "resume", "-var", "who=waiter")); o.code != command.OK {
 		t.Errorf("resume ended with %d:\n%s", o.code, o.out)
 	}
 	wantTurns(t, dir, 2)

@@ -107,7 +107,8 @@ func (e *Engine) protect(v value.Value) error {
 		return err
 	}
 	for _, p := range v.Sensitive {
-		if err := e.protectTree(at(tree, p)); err != nil {
+		part, _ := find(tree, p)
+		if err := e.protectTree(part); err != nil {
 			return err
 		}
 	}
@@ -134,21 +135,24 @@ func (e *Engine) protectTree(tree any) error {
 	return nil
 }
 
-func at(tree any, p value.Path) any {
+// find is the part of a value that a path leads to.
+func find(tree any, p value.Path) (part any, ok bool) {
 	for _, step := range p {
 		switch t := tree.(type) {
 		case map[string]any:
-			tree = t[step.Name]
+			if tree, ok = t[step.Name]; !ok {
+				return nil, false
+			}
 		case []any:
 			if step.Index < 0 || step.Index >= len(t) {
-				return nil
+				return nil, false
 			}
 			tree = t[step.Index]
 		default:
-			return nil
+			return nil, false
 		}
 	}
-	return tree
+	return tree, true
 }
 
 // planNode resolves a node's inputs and looks at the world that it will meet.
@@ -197,9 +201,9 @@ func (e *Engine) planAction(ctx context.Context, j job, plugin host.Plugin, boun
 	if err != nil {
 		return nil, err
 	}
-	sp := &stagePlan{sealed: p.Sealed, world: p.World, outputs: p.Outputs}
+	sp := &stagePlan{sealed: p.Sealed, world: e.world(p.World), outputs: p.Outputs}
 	sp.unchanged = len(p.Changes) == 0 && p.Deferred == "" && len(p.Outputs.Unknown) == 0 && len(p.Outputs.JSON) > 0
-	if made := e.Plan.Node(j.Node); made != nil && made.World == p.World && len(made.Sealed) > 0 {
+	if made := e.Plan.Node(j.Node); made != nil && made.World == sp.world && len(made.Sealed) > 0 {
 		if sp.sealed, err = e.Plan.StagePlan(e.Key, j.Node); err != nil {
 			return nil, err
 		}
@@ -260,8 +264,8 @@ func (e *Engine) succeeded(ctx context.Context, j job, out host.Outcome, logs st
 	}
 	r := result{}
 	if s.Entry.Outputs != nil {
-		if _, err := bind.FromWire(out.Outputs, s.Entry.Outputs); err != nil {
-			return fail("Outputs do not fit the schema", err.Error())
+		if err := fits(out.Outputs, s.Entry.Outputs); err != nil {
+			return fail("Outputs do not fit the schema", fmt.Sprintf("What %s gave is not what it declares: %s. This is a mistake in the plugin: tell its author, or use another version of it.", s.Entry.Name, err))
 		}
 		if err := e.protect(sensitiveOutputs(out.Outputs, s.Entry.Outputs)); err != nil {
 			return fail("Secret cannot be kept out of logs", err.Error())
@@ -287,7 +291,31 @@ func (e *Engine) succeeded(ctx context.Context, j job, out host.Outcome, logs st
 	if err != nil {
 		return fail("Outputs cannot be kept", err.Error())
 	}
-	return kernel.CommandSucceeded{Command: j.ID, Result: kept, World: out.World, Logs: logs}
+	return kernel.CommandSucceeded{Command: j.ID, Result: kept, World: e.world(out.World), Logs: logs}
+}
+
+// fits checks outputs against what the component declares: all of them are known,
+// and what is called sensitive is there.
+func fits(v value.Value, s *schema.Schema) error {
+	if _, err := bind.FromWire(v, s); err != nil {
+		return err
+	}
+	if len(v.Unknown) > 0 {
+		return fmt.Errorf("%q is not known although the operation has ended", v.Unknown[0].String())
+	}
+	if len(v.Sensitive) == 0 {
+		return nil
+	}
+	var tree any
+	if err := json.Unmarshal(v.JSON, &tree); err != nil {
+		return err
+	}
+	for _, p := range v.Sensitive {
+		if _, ok := find(tree, p); !ok {
+			return fmt.Errorf("%q is called sensitive and is not there", p.String())
+		}
+	}
+	return nil
 }
 
 // sensitiveOutputs adds what the schema calls sensitive to what the plugin did.
@@ -373,14 +401,9 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
 		}
 	}
-	s, around := j.node.Action, program.Surroundings{}
-	if j.node.Rollback != nil {
-		s, around.Self = j.node.Rollback, e.Program.Result(j.node.Stage.Addr)
-		if len(j.result) > 0 {
-			around.Self = e.gave(e.Config.Run.ID, j.node, j.result, nil)
-		} else {
-			around.Self = j.node.Null()
-		}
+	s, around, err := e.wayBack(j)
+	if err != nil {
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
 	}
 	plugin, bound, diags := e.ready(ctx, j.node, s, around)
 	if diags.HasErrors() {
@@ -390,7 +413,6 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 		return gone
 	}
 	log := e.newSink(j)
-	var err error
 	if j.node.Rollback != nil {
 		_, err = plugin.RunAction(ctx, e.call(j), s.Entry.Name, bound.Wire(), nil, log)
 	} else {
@@ -410,21 +432,43 @@ func (e *Engine) undoAction(ctx context.Context, j job) kernel.Fact {
 	return kernel.CommandSucceeded{Command: j.ID, Logs: ref}
 }
 
+// wayBack is what undoes an action: the stage's own rollback, which sees what the
+// action gave, or the action itself.
+func (e *Engine) wayBack(j job) (*program.Slot, program.Surroundings, error) {
+	if j.node.Rollback == nil {
+		return j.node.Action, program.Surroundings{}, nil
+	}
+	self := j.node.Null()
+	if len(j.result) > 0 {
+		var err error
+		if self, err = e.gave(e.Config.Run.ID, j.node, j.result, nil); err != nil {
+			return nil, program.Surroundings{}, err
+		}
+	}
+	return j.node.Rollback, program.Surroundings{Self: self}, nil
+}
+
 // reconcile asks what became of a lost command.
 func (e *Engine) reconcile(ctx context.Context, j job) kernel.Fact {
-	s, operation := j.node.Action, "run"
+	s, around, operation := j.node.Action, program.Surroundings{}, "run"
 	if j.of.Kind == kernel.UndoAction {
-		operation = "undo"
+		var err error
+		if s, around, err = e.wayBack(j); err != nil {
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Result cannot be read", Detail: err.Error()}}
+		}
+		if j.node.Rollback == nil {
+			operation = "undo"
+		}
 	}
-	plugin, bound, diags := e.ready(ctx, j.node, s, program.Surroundings{})
+	plugin, bound, diags := e.ready(ctx, j.node, s, around)
 	if diags.HasErrors() {
 		return e.misconfigured(j, diags)
 	}
 	callCtx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
-	var handle *call.Handle
-	if j.of.HandleID != "" || len(j.of.Handle) > 0 {
-		handle = &call.Handle{ID: j.of.HandleID, Opaque: j.of.Handle}
+	handle, err := e.handle(j.of)
+	if err != nil {
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Handle cannot be opened", Detail: err.Error()}}
 	}
 	r, err := plugin.Reconcile(callCtx, e.call(j), s.Entry.Kind, s.Entry.Name, operation, bound.Wire(), handle)
 	if err != nil {
@@ -435,9 +479,12 @@ func (e *Engine) reconcile(ctx context.Context, j job) kernel.Fact {
 		ended := j
 		ended.ID = j.Of
 		var fact kernel.Fact
-		if r.Err != nil {
+		switch {
+		case r.Err != nil:
 			fact = e.failed(ctx, ended, plugin, r.Err, s.Use.Range, "")
-		} else {
+		case j.of.Kind == kernel.UndoAction:
+			fact = kernel.CommandSucceeded{Command: j.Of}
+		default:
 			fact = e.succeeded(ctx, ended, r.Outcome, "")
 		}
 		switch fact := fact.(type) {

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/runner-pipelines/runner/core/bind"
+	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/program"
@@ -59,7 +60,7 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	case kernel.Measure:
 		j.judging = e.judging(c)
 	case kernel.Reconcile:
-		j.of = e.handles[c.Of]
+		j.of, j.result = e.handles[c.Of], e.State.Result(c.Node)
 	case kernel.UndoAction:
 		j.result = e.State.Result(c.Node)
 	case kernel.Verify:
@@ -72,7 +73,7 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	e.cancels[c.ID] = cancel
 	e.pending++
 	go func() {
-		fact := e.carryOut(callCtx, j)
+		fact := e.fit(j, e.carryOut(callCtx, j))
 		cancel(nil)
 		e.results <- message{fact: fact, ends: j.ID}
 	}()
@@ -107,10 +108,8 @@ func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
 		return e.verify(ctx, j)
 	case kernel.Observe, kernel.Install, kernel.Scale, kernel.SetWeight, kernel.Settle, kernel.Retire:
 		return e.targetCommand(ctx, j)
-	case kernel.TakeLock:
-		return e.takeLock(ctx, j)
-	case kernel.FreeLock:
-		return e.freeLock(ctx, j)
+	case kernel.TakeLock, kernel.FreeLock:
+		return e.lockCommand(ctx, j)
 	}
 	return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Unknown command", Detail: string(j.Kind)}}
 }
@@ -119,7 +118,8 @@ func (e *Engine) carryOut(ctx context.Context, j job) (fact kernel.Fact) {
 // of it, else a failure with what the plugin said.
 func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err error, where hcl.Range, logs string) kernel.Fact {
 	var p *diag.Problem
-	cancelled := ctx.Err() != nil
+	cancelled := ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)
+	fault := host.Explain(err, componentOf(j))
 	switch {
 	case errors.As(err, &p):
 		f := kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: e.failure(p, where)}
@@ -128,9 +128,7 @@ func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err erro
 		}
 		return f
 	case errors.Is(err, host.ErrProtocol):
-		return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
-			Summary: "Plugin broke the protocol", Detail: e.redact(err.Error()), Where: where.String(),
-		}}
+		return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: e.failure(fault, where)}
 	case cancelled, errors.Is(err, host.ErrLost):
 		e.seeOff(plugin)
 		if cause := context.Cause(ctx); errors.Is(cause, errCancelled) || errors.Is(cause, errNow) {
@@ -138,12 +136,68 @@ func (e *Engine) failed(ctx context.Context, j job, plugin host.Plugin, err erro
 				Summary: "Cancelled", Detail: "The operation did not end in time and its process was ended.", Cancelled: true,
 			}}
 		}
-		return kernel.CommandLost{Command: j.ID}
+		return kernel.CommandLost{Command: j.ID, Why: e.redact(lostWhy(ctx, fault))}
 	}
 	return kernel.CommandFailed{Command: j.ID, Logs: logs, Failure: kernel.Failure{
 		Summary: "Operation failed", Detail: e.redact(err.Error()), Where: where.String(),
 	}}
 }
+
+// lostWhy is what is known of a loss, for people.
+func lostWhy(ctx context.Context, fault *diag.Problem) string {
+	if fault != nil {
+		return fault.Diagnostics[0].Detail
+	}
+	if cause := context.Cause(ctx); cause == nil || errors.Is(cause, context.DeadlineExceeded) {
+		return "it did not answer in time"
+	}
+	return ""
+}
+
+// componentOf is what a command was asked of.
+func componentOf(j job) string {
+	if j.node == nil {
+		return string(j.Kind)
+	}
+	switch j.Kind {
+	case kernel.AskStrategy:
+		return j.node.Strategy.Entry.Name
+	case kernel.Verify:
+		return slotNamed(j.node.Verifies, j.Command.Verify).Entry.Name
+	case kernel.Observe, kernel.Install, kernel.Scale, kernel.SetWeight, kernel.Settle, kernel.Retire:
+		return slotNamed(j.node.Targets, j.Target).Entry.Name
+	case kernel.Measure:
+		return "the metrics"
+	case kernel.UndoAction:
+		if j.node.Rollback != nil {
+			return j.node.Rollback.Entry.Name
+		}
+	}
+	if j.node.Action != nil {
+		return j.node.Action.Entry.Name
+	}
+	return "the stage's targets"
+}
+
+// fit refuses what is too large for the journal: an answer of a plugin must not
+// end the run.
+func (e *Engine) fit(j job, fact kernel.Fact) kernel.Fact {
+	b, err := kernel.Event{At: 1, Fact: fact}.Encode()
+	switch {
+	case err != nil:
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
+			Summary: "Answer cannot be kept", Detail: e.redact(fmt.Sprintf("What %s answered cannot be written down: %v.", componentOf(j), err)),
+		}}
+	case len(b) > journal.MaxRecord-recordMargin:
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{
+			Summary: "Answer too large", Detail: fmt.Sprintf("What %s answered has %d bytes in the journal; at most %d are kept. Hand larger things on as an artifact (produces).", componentOf(j), len(b), journal.MaxRecord-recordMargin),
+		}}
+	}
+	return fact
+}
+
+// recordMargin is for what stands around a fact.
+const recordMargin = 1 << 10
 
 // seeOff makes sure that a process is gone before anything is built on its
 // absence. One that hangs is taken out of use first; its other calls get a grace.
@@ -173,7 +227,7 @@ func (e *Engine) failure(p *diag.Problem, where hcl.Range) kernel.Failure {
 			continue
 		}
 		if f.Summary == "" {
-			f.Summary, f.Detail, f.Code = e.redact(d.Summary), e.redact(d.Detail), d.Code
+			f.Summary, f.Detail, f.Code = e.redact(d.Summary), e.redact(d.Detail), e.redact(d.Code)
 		} else {
 			f.Detail += "\n" + e.redact(d.Summary+": "+d.Detail)
 		}
@@ -223,7 +277,7 @@ func (e *Engine) misconfigured(j job, diags hcl.Diagnostics) kernel.Fact {
 			f.Retry = "safe"
 		}
 		if i == 0 || f.Detail == "" {
-			f.Summary, f.Detail = d.Summary, e.redact(d.Detail)
+			f.Summary, f.Detail = e.redact(d.Summary), e.redact(d.Detail)
 		}
 	}
 	return kernel.CommandFailed{Command: j.ID, Failure: f}

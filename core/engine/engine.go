@@ -8,18 +8,19 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/artifact"
 	"github.com/runner-pipelines/runner/core/clock"
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/journal/logs"
+	"github.com/runner-pipelines/runner/core/journal/spool"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
@@ -55,8 +56,9 @@ type Config struct {
 	ArtifactDir string
 	Dir         string
 	Redactor    *redact.Redactor
-	// Initiator is who acts in this process; Runner the program's version.
+	// Initiator is who acts in this process, Host where; Runner is the program's version.
 	Initiator string
+	Host      string
 	Runner    string
 	// Parallelism is how many actions run at once; 10 when 0.
 	Parallelism int
@@ -76,6 +78,15 @@ type Config struct {
 	Now func() time.Time
 	// Note is a remark that opens the run; empty for none.
 	Note string
+	// Unwind takes a resumed run back, when it could not be posted; nil otherwise.
+	Unwind *kernel.RunUnwinding
+	// Spool keeps the record while the store is away; in memory when nil. With
+	// segments in it, Journal stands behind them, and Away is why they could not be
+	// brought to the store.
+	Spool *spool.Spool
+	Away  error
+	// StoreGrace is for how long a failing store is tried; 15 s when 0.
+	StoreGrace time.Duration
 	// Replayed is the run whose results stand for the stages that this run does
 	// not have; nil for none.
 	Replayed *Replayed
@@ -117,7 +128,21 @@ type Engine struct {
 	deafUntil kernel.Time
 	logMu     sync.Mutex
 	locks     locks
+	// away is why the store is done without; nil while it answers. isAway says the
+	// same to the goroutines of commands.
+	away   error
+	isAway atomic.Bool
+	// held are messages that came while the store was waited for.
+	held []message
+	// unrecorded: people were told that there is no record.
+	unrecorded bool
+	goingBack  atomic.Bool
+	// unreadable is set when an earlier stage's outputs cannot be opened.
+	unreadable error
 }
+
+// bySignal is who stops a run with Ctrl-C or its like.
+const bySignal = "signal"
 
 // message is what a command's goroutine tells the owner of the state.
 type message struct {
@@ -126,6 +151,9 @@ type message struct {
 	ends int64
 	// durable is closed, or gets an error, when the fact is in the journal.
 	durable chan error
+	// lost is why the store is away, from a command that needs it; there is no
+	// fact then.
+	lost error
 }
 
 // New is an engine for a run that was opened or is to be resumed.
@@ -151,6 +179,10 @@ func New(cfg Config) *Engine {
 	if e.Slog == nil {
 		e.Slog = slog.New(slog.DiscardHandler)
 	}
+	if e.StoreGrace == 0 {
+		e.StoreGrace = defaultStoreGrace
+	}
+	e.Spool = spoolOrMemory(cfg.Spool, cfg.Run.ID)
 	e.plans.byNode = map[string]*stagePlan{}
 	e.locks.leaving = make(chan struct{})
 	e.written = cfg.State.Events()
@@ -162,20 +194,36 @@ var errNow = errors.New("the run was stopped")
 
 // Run opens or resumes the run and goes on until it is closed, stopped, or only
 // waits for people. It returns why it left. When ctx ends, it stops as on
-// kernel.StopNow.
+// kernel.StopNow. An *AwayError tells that the store was away meanwhile; how the
+// run left holds all the same.
 func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
-	e.restoreResults()
+	idle, err := e.run(ctx)
+	if err == nil && e.away != nil {
+		err = e.rejoin(context.WithoutCancel(ctx))
+	}
+	return idle, err
+}
+
+// GoingBack reports whether the run is giving traffic back at this moment, or
+// undoing an action. It may be called from any goroutine.
+func (e *Engine) GoingBack() bool { return e.goingBack.Load() }
+
+func (e *Engine) run(ctx context.Context) (kernel.Idle, error) {
+	if err := e.restoreResults(); err != nil {
+		return kernel.Busy, err
+	}
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errNow)
 	defer e.abandon()
 	defer e.keepLocks(work)()
+	e.adoptLocks(work)
 
 	// What was posted while nobody drove the run is heard before it goes on.
 	posted, err := e.readInbox(work)
 	if err != nil {
 		return kernel.Busy, err
 	}
-	if err := e.advance(work, e.heard(e.opening(), posted)); err != nil {
+	if err := e.begin(work, e.heard(e.opening(), posted)); err != nil {
 		return kernel.Busy, err
 	}
 	e.ack(work, posted)
@@ -194,6 +242,20 @@ func (e *Engine) Run(ctx context.Context) (kernel.Idle, error) {
 	}
 }
 
+// begin takes the first step. When the store is away from the start, the way back
+// begins with it.
+func (e *Engine) begin(ctx context.Context, first []message) error {
+	if e.Away == nil {
+		return e.advance(ctx, first)
+	}
+	e.leaveStore(e.Away)
+	undone, err := e.step(ctx, first)
+	if err != nil {
+		return err
+	}
+	return e.advance(ctx, append(e.turnBack(), undone...))
+}
+
 // opening is what this process has to say first: it opens the run, or takes it
 // over from one that is provably gone and whose commands are lost.
 func (e *Engine) opening() []message {
@@ -208,10 +270,12 @@ func (e *Engine) opening() []message {
 		return out
 	}
 	e.locks.resumed = true
-	hostname, _ := os.Hostname()
 	out := []message{{fact: kernel.RunResumed{
-		Host: hostname, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
+		Host: e.Host, PID: os.Getpid(), Initiator: e.Initiator, Parallelism: e.Parallelism, Runner: e.Runner, Unwatched: unwatched,
 	}}}
+	for _, c := range e.State.Unsettled() {
+		e.handles[c.ID] = c
+	}
 	for _, c := range e.State.InFlight() {
 		switch c.Kind {
 		case kernel.TakeLock, kernel.FreeLock, kernel.Cancel:
@@ -219,6 +283,9 @@ func (e *Engine) opening() []message {
 			e.handles[c.ID] = c
 			out = append(out, message{fact: kernel.CommandLost{Command: c.ID}})
 		}
+	}
+	if e.Unwind != nil {
+		out = append(out, message{fact: *e.Unwind})
 	}
 	return out
 }
@@ -246,70 +313,80 @@ func (e *Engine) settled(ctx context.Context) (kernel.Idle, error) {
 }
 
 // advance folds what happened, lets the kernel decide, makes both durable, and
-// carries the decisions out.
+// carries the decisions out. When the store turns out to be away, the run turns
+// back.
 func (e *Engine) advance(ctx context.Context, batch []message) error {
+	for _, m := range batch {
+		if m.lost != nil && e.away == nil {
+			e.leaveStore(m.lost)
+			batch = append(e.turnBack(), batch...)
+			break
+		}
+	}
+	for len(batch) > 0 {
+		before := e.away
+		undone, err := e.step(ctx, batch)
+		if err != nil {
+			return err
+		}
+		if batch = undone; before == nil && e.away != nil {
+			batch = append(e.turnBack(), undone...)
+		}
+	}
+	return nil
+}
+
+// step is one round of advance. It returns the ends of commands that are not
+// carried out because the store is away.
+func (e *Engine) step(ctx context.Context, batch []message) (undone []message, err error) {
 	at := e.time()
 	events := make([]kernel.Event, 0, len(batch)*4)
 	for _, m := range batch {
 		e.ended(m)
+		if m.fact == nil {
+			continue
+		}
 		ev := kernel.Event{At: at, Fact: m.fact}
 		if err := e.State.Evolve(ev); err != nil {
-			return fmt.Errorf("run %s: %w", e.Config.Run.ID, err)
+			return nil, fmt.Errorf("run %s: %w", e.Config.Run.ID, err)
 		}
 		events = append(events, ev)
 	}
 	events = append(events, e.State.Decide()...)
 	if len(events) == 0 {
-		return nil
+		return nil, nil
 	}
-	records := make([]json.RawMessage, len(events))
-	for i, ev := range events {
-		r, err := ev.Encode()
-		if err != nil {
-			return fmt.Errorf("run %s: %w", e.Config.Run.ID, err)
-		}
-		records[i] = r
-	}
-	if err := e.append(ctx, records); err != nil {
+	if err := e.append(ctx, events); err != nil {
 		for _, m := range batch {
 			if m.durable != nil {
 				m.durable <- err
 			}
 		}
-		return err
+		return nil, err
 	}
 	for _, m := range batch {
 		if m.durable != nil {
 			close(m.durable)
 		}
 	}
+	e.goingBack.Store(e.State.GoingBack())
 	for _, ev := range events {
 		e.after(ev)
 	}
+	if e.away != nil {
+		e.sayUnrecorded()
+	}
 	for _, ev := range events {
-		if issued, ok := ev.Fact.(kernel.CommandIssued); ok {
+		issued, ok := ev.Fact.(kernel.CommandIssued)
+		switch {
+		case !ok:
+		case e.away != nil && !e.mayCarryOut(issued.Command):
+			undone = append(undone, refused(issued.Command))
+		default:
 			e.dispatch(ctx, issued.Command)
 		}
 	}
-	return e.snapshot(ctx)
-}
-
-// appendTries bounds how often a failed append is tried again.
-const appendTries = 5
-
-// append makes records durable. A store that fails is tried again for a while.
-func (e *Engine) append(ctx context.Context, records []json.RawMessage) error {
-	var err error
-	for try := range appendTries {
-		if try > 0 {
-			time.Sleep(time.Duration(try*try) * 50 * time.Millisecond)
-		}
-		err = e.Journal.Append(ctx, e.last.Time(), records)
-		if err == nil || errors.Is(err, journal.ErrFenced) {
-			return err
-		}
-	}
-	return fmt.Errorf("the journal cannot be written; nothing more is started: %w", err)
+	return undone, e.snapshot(ctx)
 }
 
 // after makes a durable event known.
@@ -345,7 +422,7 @@ func (e *Engine) ended(m message) {
 // snapshot saves the state now and then, so that resuming is quick. A snapshot
 // that fails costs only time; one of a closed run would never be read.
 func (e *Engine) snapshot(ctx context.Context) error {
-	if e.State.Events()-e.written < int64(max(snapshotEvery, len(e.Plan.Graph.Nodes))) || e.State.Outcome() != "" {
+	if e.away != nil || e.State.Events()-e.written < int64(max(snapshotEvery, len(e.Plan.Graph.Nodes))) || e.State.Outcome() != "" {
 		return nil
 	}
 	saved, err := e.State.Save()
@@ -365,7 +442,12 @@ func (e *Engine) abandon() {
 		cancel(errNow)
 	}
 	for e.pending > 0 {
-		m := <-e.results
+		var m message
+		if len(e.held) > 0 {
+			m, e.held = e.held[0], e.held[1:]
+		} else {
+			m = <-e.results
+		}
 		e.ended(m)
 		if m.durable != nil {
 			m.durable <- errNow

@@ -63,6 +63,17 @@ func (e *Engine) keepLocks(ctx context.Context) (end func()) {
 	}
 }
 
+// adoptLocks keeps what the last process of the run held, by the journal: a lock that
+// it was about to free is freed by this one. Those that are still needed are taken
+// again, and whoever cannot be had is found out then.
+func (e *Engine) adoptLocks(ctx context.Context) {
+	for _, env := range e.State.Holds() {
+		if _, err := e.Locks.Adopt(ctx, env); err != nil {
+			e.Slog.Info("lock not adopted", "environment", env, "error", err)
+		}
+	}
+}
+
 func (e *Engine) hasEnded(ctx context.Context, run string) (bool, error) {
 	rec, err := e.index().Get(ctx, run)
 	return err == nil && !rec.Closed.IsZero(), nil
@@ -129,7 +140,7 @@ func (e *Engine) takeLock(ctx context.Context, j job) kernel.Fact {
 	case errors.As(err, &held):
 		why.Detail = InTheWay(held)
 	default:
-		why = Left{Summary: "Lock could not be taken", Detail: err.Error()}
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: lockUntaken, Detail: err.Error()}}
 	}
 	if e.locks.resumed {
 		// What was begun is not given up for that.

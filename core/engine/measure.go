@@ -125,6 +125,7 @@ func (e *Engine) look(ctx context.Context, j job, s *program.Slot, name string) 
 		return look, 0, e.failed(ctx, j, plugin, err, s.Use.Range, "")
 	}
 	for i := range m.Releases {
+		m.Releases[i].NoData = e.redact(m.Releases[i].NoData)
 		switch r := m.Releases[i]; r.ID {
 		case releases[0].ID:
 			look.Candidate = r

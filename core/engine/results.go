@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -31,8 +32,9 @@ type source struct {
 func (e *Engine) own() source { return source{e.Config.Run.ID, e.State} }
 
 // restoreResults makes what settled stages gave known again after a resume, and
-// what those gave that another run has gone through.
-func (e *Engine) restoreResults() {
+// what those gave that another run has gone through. What cannot be opened must
+// not be taken for nothing.
+func (e *Engine) restoreResults() error {
 	if r := e.Replayed; r != nil {
 		from := source{r.Run, r.State}
 		for _, v := range r.State.Nodes() {
@@ -46,6 +48,7 @@ func (e *Engine) restoreResults() {
 			e.publish(e.own(), v.ID)
 		}
 	}
+	return e.unreadable
 }
 
 // publish makes what a settled stage gave known to those that refer to it.
@@ -61,12 +64,16 @@ func (e *Engine) publish(from source, id string) {
 	case n.Kind == kernel.RolloutNode:
 		e.Program.SetResult(n.Stage.Addr, n.Gave(cty.NilVal, nil, answers(from.state, n), installed(from.state, n)))
 	default:
-		e.Program.SetResult(n.Stage.Addr, e.gave(from.run, n, from.state.Result(id), answers(from.state, n)))
+		v, err := e.gave(from.run, n, from.state.Result(id), answers(from.state, n))
+		if err != nil {
+			e.unreadable = err
+		}
+		e.Program.SetResult(n.Stage.Addr, v)
 	}
 }
 
 // gave reads what the journal kept of an action.
-func (e *Engine) gave(run string, n *program.Node, kept []byte, answers map[string]map[string]cty.Value) cty.Value {
+func (e *Engine) gave(run string, n *program.Node, kept []byte, answers map[string]map[string]cty.Value) (cty.Value, error) {
 	outputs := cty.NilVal
 	if n.Action.Entry.Outputs != nil {
 		outputs = bind.NullOf(n.Action.Entry.Outputs)
@@ -80,9 +87,9 @@ func (e *Engine) gave(run string, n *program.Node, kept []byte, answers map[stri
 		v := value.Value{JSON: r.Outputs}
 		if len(r.Sealed) > 0 {
 			if plain, err := e.Key.Open(r.Sealed, seal.Place{Run: run, Node: n.ID, Name: "outputs"}); err != nil {
-				e.Slog.Error("outputs cannot be opened", "stage", n.ID, "error", err)
+				return n.Null(), fmt.Errorf("the outputs of %s cannot be opened: %w", n.ID, err)
 			} else if err := json.Unmarshal(plain, &v); err != nil {
-				e.Slog.Error("outputs cannot be read", "stage", n.ID, "error", err)
+				return n.Null(), fmt.Errorf("the outputs of %s cannot be read: %w", n.ID, err)
 			}
 		}
 		if len(v.JSON) > 0 && n.Action.Entry.Outputs != nil {
@@ -95,7 +102,7 @@ func (e *Engine) gave(run string, n *program.Node, kept []byte, answers map[stri
 			artifacts[name] = artifactValue(a)
 		}
 	}
-	return n.Gave(outputs, artifacts, answers, nil)
+	return n.Gave(outputs, artifacts, answers, nil), nil
 }
 
 func artifactValue(a call.Artifact) cty.Value {

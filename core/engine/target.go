@@ -10,7 +10,6 @@ import (
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/program"
 	"github.com/runner-pipelines/runner/sdk/host"
-	"github.com/runner-pipelines/runner/sdk/strategy"
 	"github.com/runner-pipelines/runner/sdk/target"
 )
 
@@ -29,13 +28,17 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 		}
 		c := e.call(j)
 		c.Target = s.Name
-		found, diags := plan.ObserveTarget(ctx, plugin, c, s, bound, e.identity())
+		found, diags, err := plan.ObserveTarget(ctx, plugin, c, s, bound, e.identity())
+		if err != nil {
+			return e.failed(ctx, j, plugin, err, s.Use.Range, "")
+		}
 		if diags.HasErrors() {
 			return e.misconfigured(j, diags)
 		}
-		if diags := plan.Standing(found, s); diags.HasErrors() {
+		if diags := append(plan.Standing(found, s), plan.Nameable(e.Redactor, found, s)...); diags.HasErrors() {
 			return e.misconfigured(j, diags)
 		}
+		found.Target.World = e.world(found.Target.World)
 		if made != nil && made.Targets[i].Capabilities != found.Capabilities {
 			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Target can do something else than planned",
 				Detail: "What target " + s.Name + " can do has changed since the plan was made, so the planned steps may not hold. Plan again.", Where: s.Use.Range.String(), Effect: "none"}}
@@ -115,7 +118,7 @@ func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
 	case kernel.Install:
 		out, err = plugin.Install(ctx, c, name, config, target.Release{ID: j.Release, Labels: map[string]string{labelRun: e.Config.Run.ID}}, log)
 	case kernel.SetWeight:
-		out, err = plugin.SetWeight(ctx, c, name, config, j.Release, j.Weight, j.Expect, log)
+		out, err = plugin.SetWeight(ctx, c, name, config, j.Release, j.Weight, plan.ExpectedWorld(j.Expect), log)
 	case kernel.Scale:
 		out, err = plugin.Scale(ctx, c, name, config, j.Release, j.Weight, log)
 	case kernel.Settle:
@@ -127,7 +130,7 @@ func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
 	if err != nil {
 		return e.failed(ctx, j, plugin, err, s.Use.Range, ref)
 	}
-	f := kernel.CommandSucceeded{Command: j.ID, World: out.World, Logs: ref}
+	f := kernel.CommandSucceeded{Command: j.ID, World: e.world(out.World), Logs: ref}
 	if out.Release != nil {
 		f.Address = e.redact(out.Release.Address)
 		if raw, err := json.Marshal(out.Release); err == nil {
@@ -138,7 +141,7 @@ func (e *Engine) targetCommand(ctx context.Context, j job) kernel.Fact {
 }
 
 func (e *Engine) observed(j job, seen target.Observation) kernel.Fact {
-	f := kernel.TargetObserved{Command: j.ID, Node: j.Node, Target: j.Target, Stable: seen.Stable, World: seen.World}
+	f := kernel.TargetObserved{Command: j.ID, Node: j.Node, Target: j.Target, Stable: seen.Stable, World: e.world(seen.World)}
 	for _, p := range j.planned.Targets {
 		if p.Name == j.Target {
 			f.Weight = seen.Weights[p.Candidate]
@@ -156,10 +159,13 @@ func (e *Engine) askStrategy(ctx context.Context, j job) kernel.Fact {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	var err error
+	if j.snapshot.Memory, err = e.recall(j, j.snapshot.Memory); err != nil {
+		return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Memory of the strategy cannot be opened", Detail: err.Error()}}
+	}
 	d, err := plugin.Next(ctx, s.Entry.Name, bound.Wire(), j.snapshot)
 	if err != nil {
 		return e.failed(ctx, j, plugin, err, s.Use.Range, "")
 	}
-	d.Why, d.Abort = e.redact(d.Why), e.redact(d.Abort)
-	return kernel.DecisionOf(j.Command, strategy.Decision(d))
+	return kernel.DecisionOf(j.Command, e.decided(j, d))
 }

@@ -19,8 +19,13 @@ const (
 
 // await blocks until something happens and returns all that has.
 func (e *Engine) await(ctx context.Context) []message {
-	var batch []message
-	timer := time.NewTimer(e.untilTimer())
+	batch := e.held
+	e.held = nil
+	wait := e.untilTimer()
+	if len(batch) > 0 {
+		wait = 0
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	done := ctx.Done()
 	if e.stopping {
@@ -35,10 +40,10 @@ func (e *Engine) await(ctx context.Context) []message {
 			e.Stop = nil
 			break
 		}
-		batch = append(batch, message{fact: kernel.RunStopping{Mode: mode, By: "signal"}})
+		batch = append(batch, message{fact: kernel.RunStopping{Mode: mode, By: bySignal}})
 	case <-done:
 		e.stopping = true
-		batch = append(batch, message{fact: kernel.RunStopping{Mode: kernel.StopNow, By: "signal"}})
+		batch = append(batch, message{fact: kernel.RunStopping{Mode: kernel.StopNow, By: bySignal}})
 	case posted := <-e.inbox:
 		batch = e.heard(batch, posted)
 	}
@@ -84,7 +89,7 @@ func (e *Engine) heard(batch []message, posted []inboxFact) []message {
 func (e *Engine) expire(ctx context.Context) error {
 	now := e.time()
 	due := slices.DeleteFunc(e.due(now), func(id string) bool { return !ofGate(id) })
-	if len(due) == 0 || now < e.deafUntil {
+	if len(due) == 0 || now < e.deafUntil || e.away != nil {
 		return nil
 	}
 	posted, err := e.readInbox(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -65,12 +66,19 @@ func (a *actor) Stop(time.Duration)    {}
 
 // pool hands out one actor and notes who was quarantined.
 type pool struct {
-	plugin      *actor
+	plugin *actor
+	// boxed is handed out instead, when it is set.
+	boxed       *boxed
 	mu          sync.Mutex
 	quarantined int
 }
 
-func (p *pool) Get(context.Context, pluginhost.Spec) (host.Plugin, error) { return p.plugin, nil }
+func (p *pool) Get(context.Context, pluginhost.Spec) (host.Plugin, error) {
+	if p.boxed != nil {
+		return p.boxed, nil
+	}
+	return p.plugin, nil
+}
 
 func (p *pool) Quarantine(host.Plugin, time.Duration) {
 	p.mu.Lock()
@@ -89,6 +97,7 @@ type bench struct {
 	plan   *plan.Plan
 	rec    runs.Record
 	pool   *pool
+	box    *box
 	lock   *lockfile.File
 	values scope.Values
 	events []kernel.Event
@@ -116,14 +125,23 @@ pipeline "t" {}
 // newBench plans a pipeline of acts. Vars are "name=value".
 func newBench(t *testing.T, body string, vars ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), store: memstore.New(), redact: redact.New(), pool: &pool{plugin: &actor{done: make(chan struct{})}}}
+	return newBenchOn(t, nil, body, vars...)
+}
+
+// newBenchOn is a bench with a box as its target and strategy.
+func newBenchOn(t *testing.T, on *box, body string, vars ...string) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: t.TempDir(), store: memstore.New(), redact: redact.New(), pool: &pool{plugin: &actor{done: make(chan struct{})}}, box: on}
+	if on != nil {
+		b.pool.boxed = &boxed{box: on, actor: b.pool.plugin}
+	}
 	var err error
 	if b.key, err = seal.ParseKey("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="); err != nil {
 		t.Fatal(err)
 	}
 	entry, err := catalog.Store(b.schemas(), &host.Description{
 		Name: "acting", Version: "1.0.0", Protocol: 1,
-		Components: append(traffic(), text("act", schema.Once), text("again", schema.Convergent)),
+		Components: slices.Concat(traffic(), boxComponents(), []host.Component{text("act", schema.Once), text("again", schema.Convergent)}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +207,7 @@ func (b *bench) engine(change func(*Config)) (*Engine, *kernel.State) {
 	cfg := Config{
 		Plan: b.plan, Program: prog, Run: b.rec, State: state, Journal: journal.At(b.store, b.rec.ID, at), Store: b.store, Plugins: b.pool,
 		Key: b.key, Artifacts: artifact.Open(filepath.Join(b.dir, "artifacts")), ArtifactDir: filepath.Join(b.dir, "artifacts"), Dir: b.dir,
-		Redactor: b.redact, Initiator: "alice", Runner: "0.0.0",
+		Redactor: b.redact, Initiator: "alice", Runner: "0.0.0", StoreGrace: 20 * time.Millisecond,
 		Observer: func(ev kernel.Event) { b.events = append(b.events, ev) },
 	}
 	if change != nil {

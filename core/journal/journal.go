@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 
@@ -36,7 +36,7 @@ var (
 	// ErrNone means that the run has no journal.
 	ErrNone = errors.New("run has no journal")
 	// ErrNewer means that a later runner wrote in a form that this one does not know.
-	ErrNewer = errors.New("written by a newer runner")
+	ErrNewer = frame.ErrNewer
 )
 
 // DamageError means that what was stored cannot be what was written.
@@ -48,6 +48,11 @@ type DamageError struct {
 	Key string
 	// What is wrong, as the end of a sentence.
 	What string
+}
+
+// Advice is the way out, for people.
+func (e *DamageError) Advice() string {
+	return "To see what is wrong, and what can be saved:\n  runner " + strings.TrimSpace("doctor "+e.Run)
 }
 
 func (e *DamageError) Error() string {
@@ -67,8 +72,11 @@ type Journal struct {
 	mu     sync.Mutex
 	head   Head
 	fenced bool
+	watch  func(Head)
 	// attempts are segments that were to follow head, whose fate is unknown.
 	attempts []attempt
+	// diversion takes the segments instead of the store; nil for the store.
+	diversion Diversion
 }
 
 type attempt struct {
@@ -136,6 +144,11 @@ func (j *Journal) Append(ctx context.Context, at time.Time, records []json.RawMe
 	defer j.mu.Unlock()
 	for !j.fenced {
 		value, next := encode(j.run, j.writer, j.head, at, records)
+		if j.diversion != nil {
+			j.diversion.Put(key(j.run, next.Number), value)
+			j.head, j.attempts = next, nil // not yet in the store: nobody is told
+			return nil
+		}
 		_, err := j.store.PutAbsent(ctx, key(j.run, next.Number), value)
 		if err == nil {
 			j.advance(next)
@@ -177,7 +190,12 @@ func (j *Journal) whose(ctx context.Context, last attempt) (*attempt, error) {
 	return nil, nil
 }
 
-func (j *Journal) advance(to Head) { j.head, j.attempts = to, nil }
+func (j *Journal) advance(to Head) {
+	j.head, j.attempts = to, nil
+	if j.watch != nil {
+		j.watch(to)
+	}
+}
 
 func digest(records []json.RawMessage) (sum [sha256.Size]byte) {
 	h := sha256.New()
@@ -187,6 +205,14 @@ func digest(records []json.RawMessage) (sum [sha256.Size]byte) {
 	}
 	h.Sum(sum[:0])
 	return sum
+}
+
+// Watch has each called with the place behind every segment that becomes durable
+// from now on, before Append returns.
+func (j *Journal) Watch(each func(Head)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.watch = each
 }
 
 // Head is the place behind the last segment known to be written.

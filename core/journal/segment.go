@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
+	"github.com/runner-pipelines/runner/core/internal/frame"
+	"github.com/runner-pipelines/runner/core/internal/strict"
 )
 
 // format of segments and snapshots.
@@ -104,12 +106,17 @@ func decode(run string, head Head, storedKey string, value []byte) (Segment, err
 	if err != nil {
 		return Segment{}, damaged(err.Error())
 	}
-	var b body
-	if err := json.Unmarshal(content, &b); err != nil {
-		return Segment{}, damaged("is not in the form of a segment: " + err.Error())
+	var known struct{ Format int }
+	if json.Unmarshal(content, &known) == nil && known.Format > format {
+		return Segment{}, fmt.Errorf("journal of run %s: segment %d was %w: it has format %d, this runner knows up to %d", run, n, ErrNewer, known.Format, format)
 	}
-	if b.Format > format {
-		return Segment{}, fmt.Errorf("journal of run %s: %w: segment %d has format %d, this runner knows up to %d", run, ErrNewer, n, b.Format, format)
+	var b body
+	err = strict.Unmarshal(content, &b)
+	if errors.As(err, new(*strict.FieldError)) {
+		return Segment{}, fmt.Errorf("journal of run %s: segment %d was %w: it %w", run, n, ErrNewer, err)
+	}
+	if err != nil {
+		return Segment{}, damaged("is not in the form of a segment: " + err.Error())
 	}
 	link := head.Hash
 	if head.Number == 0 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
+	"github.com/runner-pipelines/runner/core/internal/frame"
 )
 
 func framed(body string) []byte {

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 

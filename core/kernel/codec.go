@@ -2,9 +2,15 @@ package kernel
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
+
+	"github.com/runner-pipelines/runner/core/internal/strict"
+	"github.com/runner-pipelines/runner/sdk/strategy"
 )
 
 func (RunOpened) FactType() string         { return "run.opened" }
@@ -66,6 +72,15 @@ var factTypes = func() map[string]reflect.Type {
 	return types
 }()
 
+// FactFormat counts the forms that facts have had. It grows whenever a fact gets
+// another field or there is another fact: earlier runners then refuse the journal,
+// and this one goes on reading all that came before. Runs of every format are kept in
+// core/cli/testdata/frozen.
+const FactFormat = 1
+
+// FactTypes are the names of all facts, sorted.
+func FactTypes() []string { return slices.Sorted(maps.Keys(factTypes)) }
+
 type envelope struct {
 	Type string          `json:"t"`
 	At   Time            `json:"at"`
@@ -91,21 +106,78 @@ func (e Event) Encode() (json.RawMessage, error) {
 // MarshalJSON is Encode.
 func (e Event) MarshalJSON() ([]byte, error) { return e.Encode() }
 
-// UnmarshalJSON reads what MarshalJSON wrote. A type it does not know is an
-// error: the journal was written by a newer runner.
+// NewerError means that a fact says what this version of the runner does not
+// know. It is never dropped: a later version wrote it.
+type NewerError struct {
+	// What is not known, such as `fact "node.paused"`.
+	What string
+}
+
+func (e *NewerError) Error() string { return e.What + " is not known to this runner" }
+
+// UnmarshalJSON reads what MarshalJSON wrote. A type, a field or a word that it
+// does not know is a *NewerError.
 func (e *Event) UnmarshalJSON(b []byte) error {
 	var env envelope
-	if err := json.Unmarshal(b, &env); err != nil {
-		return err
+	if err := strict.Unmarshal(b, &env); err != nil {
+		return newer("event", err)
 	}
 	typ, ok := factTypes[env.Type]
 	if !ok {
-		return fmt.Errorf("fact type %q is not known to this runner; the journal was written by a newer one", env.Type)
+		return &NewerError{What: fmt.Sprintf("fact %q", env.Type)}
 	}
 	v := reflect.New(typ)
-	if err := json.Unmarshal(env.Data, v.Interface()); err != nil {
-		return fmt.Errorf("fact %s: %w", env.Type, err)
+	if err := strict.Unmarshal(env.Data, v.Interface()); err != nil {
+		return newer("fact "+env.Type, err)
 	}
-	*e = Event{At: env.At, Fact: v.Elem().Interface().(Fact)}
+	fact := v.Elem().Interface().(Fact)
+	if word := unknownWord(fact); word != "" {
+		return &NewerError{What: fmt.Sprintf("the word %q in fact %s", word, env.Type)}
+	}
+	*e = Event{At: env.At, Fact: fact}
 	return nil
+}
+
+func newer(what string, err error) error {
+	if f, ok := errors.AsType[*strict.FieldError](err); ok {
+		return &NewerError{What: fmt.Sprintf("the field %q of %s", f.Field, what)}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// unknownWord finds a word, out of a closed list, that stands for something that
+// this version cannot do; taking it for something else would be worse than to stop.
+func unknownWord(fact Fact) string {
+	switch f := fact.(type) {
+	case CommandIssued:
+		return unlessOneOf(f.Kind, PlanNode, RunAction, UndoAction, Observe, Install, Scale, SetWeight, Settle, Retire,
+			AskStrategy, Measure, Verify, TakeLock, FreeLock, Reconcile, Cancel)
+	case RunStopping:
+		return unlessOneOf(f.Mode, StopAfter, StopNow)
+	case RunClosed:
+		return unlessOneOf(f.Outcome, outcomes...)
+	case NodeSettled:
+		return unlessOneOf(f.Outcome, outcomes...)
+	case RolloutAborting:
+		return unlessOneOf(f.Outcome, outcomes...)
+	case GateOpened:
+		return unlessOneOf(f.Kind, ApprovalGate, DoubtGate, EvidenceGate)
+	case Decided:
+		for _, c := range f.Changes {
+			if word := unlessOneOf(c.Kind, strategy.Install, strategy.SetWeight, strategy.Retire); word != "" {
+				return word
+			}
+		}
+	}
+	return ""
+}
+
+var outcomes = []Outcome{Succeeded, Failed, Skipped, NotRun, Rejected, RolledBack, RollbackFailed, Cancelled}
+
+// unlessOneOf is the word, unless it is known.
+func unlessOneOf[S ~string](word S, known ...S) string {
+	if slices.Contains(known, word) {
+		return ""
+	}
+	return string(word)
 }

@@ -226,6 +226,8 @@ type Failure struct {
 // carried it out is gone.
 type CommandLost struct {
 	Command int64 `json:"command"`
+	// Why is what is known of it, for people; may be empty.
+	Why string `json:"why,omitempty"`
 }
 
 // CommandReconciled ends Reconcile.

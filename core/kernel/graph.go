@@ -110,6 +110,8 @@ type Action struct {
 	UndoClass schema.Class `json:"undo_class,omitempty"`
 	// UndoAlways: the way back works without a successful run (a rollback block).
 	UndoAlways bool `json:"undo_always,omitempty"`
+	// UndoReconcile: the plugin can tell what became of a lost way back.
+	UndoReconcile bool `json:"undo_reconcile,omitempty"`
 }
 
 // Rollout is what a rollout node moves, and how.

@@ -285,7 +285,7 @@ func (s *State) applyToNode(fact Fact) error {
 	case GateClosed:
 		s.gateClosed(n, f)
 	case RolloutOpened:
-		s.rolloutOpened(n, f)
+		return s.rolloutOpened(n, f)
 	default:
 		if n.Rollout == nil {
 			return fmt.Errorf("node %s has no rollout under way", id)
@@ -420,7 +420,9 @@ func (s *State) resume(f RunResumed) {
 	s.d.Stopping = ""
 	s.d.Parallelism = max(1, f.Parallelism)
 	for name, env := range s.d.Envs {
-		env.Held, env.Failed, env.Op = false, "", op{}
+		// Who goes on takes the lock again; one that only waits to be freed is freed.
+		env.Held = env.Held && s.envDone(name, env)
+		env.Failed, env.Op = "", op{}
 		s.dirtyEnv[name] = true
 	}
 	for id, c := range s.d.Commands {

@@ -49,6 +49,7 @@ func randomGraph(rnd *rand.Rand, n int) *Graph {
 		default:
 			node.Kind = ActionNode
 			node.Action = &Action{Class: schema.Once, Reconcile: rnd.IntN(2) == 0, Undo: rnd.IntN(2) == 0}
+			node.Action.UndoReconcile = node.Action.Reconcile
 			if rnd.IntN(2) == 0 {
 				node.Action.Class = schema.Convergent
 			}
@@ -80,6 +81,9 @@ func randomRollout(rnd *rand.Rand) *Rollout {
 		for _, w := range r.Waves {
 			r.MaxDegraded = max(r.MaxDegraded, len(w))
 		}
+	}
+	if r.Strategy != "" && rnd.IntN(3) == 0 {
+		r.Strategy, r.MaxDegraded = oneByOne, 1
 	}
 	if rnd.IntN(2) == 0 {
 		r.Verifies = []string{"healthz"}
@@ -135,6 +139,7 @@ var worlds = []trouble{
 	{lose: 5, crash: 3},
 	{fail: 5, lose: 3, crash: 2, stop: 5, reject: 10, harm: 3, inconclusive: 30, unwind: 3},
 	{harm: 10, inconclusive: 50, unwind: 20, crash: 5},
+	{lose: 10, crash: 5, inconclusive: 20, vanish: 30},
 	{sleep: 5, crash: 2, inconclusive: 20, reject: 5},
 	{sleep: 10, fail: 5, lose: 3, stop: 5, harm: 2, unwind: 2},
 }

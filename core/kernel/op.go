@@ -31,6 +31,8 @@ type op struct {
 	RetryAfter Time `json:",omitempty"`
 	// Reconcile is the question about a lost command that is under way.
 	Reconcile int64 `json:",omitempty"`
+	// Handle is that of the last command, which has ended.
+	Handle *CommandHandled `json:",omitempty"`
 }
 
 // idle reports whether a new command may be issued without regard to the past.
@@ -156,9 +158,10 @@ func (s *State) issued(c Command) error {
 	if err != nil {
 		return err
 	}
-	losses := o.Losses
+	// A look at what is so may come between a loss and the next try.
+	losses, looking := o.Losses, c.Kind == Observe || o.Last == nil
 	*o = op{Cmd: c.ID, Last: &c, Attempt: c.Attempt}
-	if c.Attempt > 1 {
+	if c.Attempt > 1 || looking {
 		o.Losses = losses
 	}
 	s.d.Commands[c.ID] = &inflight{Command: c}
@@ -199,7 +202,7 @@ func (s *State) end(id int64) (*inflight, *op, error) {
 		return nil, nil, err
 	}
 	if o.Cmd == id {
-		o.Cmd = 0
+		o.Cmd, o.Handle = 0, c.Handle
 	}
 	s.touchCommand(&c.Command)
 	return c, o, nil
@@ -220,7 +223,7 @@ func (s *State) commandSucceeded(f CommandSucceeded) error {
 	if err != nil {
 		return err
 	}
-	o.Attempt, o.Losses, o.Failure, o.Lost = 0, 0, nil, false
+	o.Attempt, o.Losses, o.Failure, o.Lost, o.Handle = 0, 0, nil, false, nil
 	n := s.node(c.Node)
 	switch c.Kind {
 	case RunAction:
@@ -384,7 +387,13 @@ func (s *State) judgeLost(n *nodeState, o *op) verdictOnOp {
 }
 
 func (s *State) reconciles(n *nodeState, c *Command) bool {
-	return n != nil && n.def.Action != nil && n.def.Action.Reconcile && (c.Kind == RunAction || c.Kind == UndoAction)
+	switch {
+	case n == nil || n.def.Action == nil:
+		return false
+	case c.Kind == UndoAction:
+		return n.def.Action.UndoReconcile
+	}
+	return c.Kind == RunAction && n.def.Action.Reconcile
 }
 
 // retry says whether a failed operation is tried again, and after which span.

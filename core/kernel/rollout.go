@@ -118,6 +118,8 @@ type verifyState struct {
 	Value strategy.AnswerValue `json:",omitempty"`
 	Since Time                 `json:",omitempty"`
 	Why   string               `json:",omitempty"`
+	// Void: what is under way looks at a candidate that is gone.
+	Void bool `json:",omitempty"`
 }
 
 func (r *rolloutState) target(def *Node, name string) *targetState {
@@ -179,7 +181,10 @@ func (s *State) openRollout(n *nodeState) {
 	}
 }
 
-func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) {
+func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) error {
+	if n.def.Rollout == nil || n.Planned == nil || len(n.Planned.Targets) != len(n.def.Rollout.Targets) {
+		return fmt.Errorf("node %s was not planned as a rollout", n.def.ID)
+	}
 	r := &rolloutState{Phase: forward, First: f.First, AskDirty: true, Targets: make([]targetState, len(n.def.Rollout.Targets))}
 	for i, p := range n.Planned.Targets {
 		t := &r.Targets[i]
@@ -193,13 +198,18 @@ func (s *State) rolloutOpened(n *nodeState, f RolloutOpened) {
 		r.Harm.Value, r.Step.Value = strategy.Inconclusive, strategy.Inconclusive
 	}
 	n.Rollout = r
+	s.watchFrom(r)
 	s.freePlaces(n, true)
+	return nil
 }
 
 func (s *State) applyToRollout(n *nodeState, fact Fact) error {
 	r := n.Rollout
 	switch f := fact.(type) {
 	case WaveEntered:
+		if f.Wave < 0 || f.Wave >= len(n.def.Rollout.Waves) {
+			return fmt.Errorf("node %s has no wave %d", n.def.ID, f.Wave)
+		}
 		r.Wave = f.Wave
 		r.Steps, r.Unwatched, r.Wait, r.Decided, r.Finished, r.Memory = nil, nil, Wait{}, false, false, nil
 		r.AskDirty, r.DeadlinePassed = true, false
@@ -273,6 +283,12 @@ func (s *State) issuedToRollout(c *Command) {
 		return
 	}
 	switch {
+	case c.Kind == Verify:
+		for i, name := range n.def.Rollout.Verifies {
+			if name == c.Verify {
+				t.Verify[i].Void = false
+			}
+		}
 	case c.Kind == Install:
 		t.MayInstall = true
 	case c.Kind == SetWeight && c.Release == t.Candidate && c.Weight > 0:
@@ -324,9 +340,16 @@ func (s *State) weightSet(n *nodeState, t *targetState, c *Command) {
 	if t.Observed == 0 {
 		t.MayWeigh = false
 	}
-	r := n.Rollout
-	if t.Observed > 0 && r.MeasureFrom == 0 {
-		r.MeasureFrom = s.d.Now
+	s.watchFrom(n.Rollout)
+}
+
+// watchFrom notes since when a candidate has traffic, however that became known:
+// the answer that said so may have been lost, or the weight stood there before.
+func (s *State) watchFrom(r *rolloutState) {
+	for i := range r.Targets {
+		if t := &r.Targets[i]; !t.Done && t.Observed > 0 && r.MeasureFrom == 0 {
+			r.MeasureFrom = s.d.Now
+		}
 	}
 }
 
@@ -335,7 +358,7 @@ func (s *State) targetObserved(n *nodeState, f TargetObserved) error {
 	if err != nil {
 		return err
 	}
-	o.reset()
+	*o = op{Losses: o.Losses}
 	t := n.Rollout.target(n.def, f.Target)
 	if t == nil {
 		return fmt.Errorf("no target %q in %s", f.Target, f.Node)
@@ -343,10 +366,14 @@ func (s *State) targetObserved(n *nodeState, f TargetObserved) error {
 	t.Stale = false
 	t.Observed, t.World = f.Weight, f.World
 	t.MayWeigh = f.Weight > 0
+	s.watchFrom(n.Rollout)
 	if !f.Installed {
 		t.Installed, t.Address = false, ""
 		for i := range t.Verify {
-			t.Verify[i] = verifyState{}
+			v := &t.Verify[i]
+			if *v = (verifyState{Op: v.Op, Void: v.Op.Cmd != 0}); !v.Void {
+				v.Op.reset()
+			}
 		}
 	}
 	n.Rollout.AskDirty = true
@@ -363,6 +390,10 @@ func (s *State) verified(n *nodeState, f Verified) error {
 	for i, name := range n.def.Rollout.Verifies {
 		if t != nil && name == f.Name {
 			v := &t.Verify[i]
+			if v.Void {
+				v.Void = false
+				continue
+			}
 			v.Value, v.Since, v.Why = strategy.Yes, s.d.Now, f.Why
 			if !f.OK {
 				v.Value = strategy.No

@@ -132,7 +132,13 @@ func (s *State) decidePreparing(n *nodeState) {
 				s.issue(Command{Kind: PlanNode, Node: n.def.ID})
 			}
 		case opFailed, opDoubt:
-			s.settle(n, Failed, failureText(n.Plan.Failure, "the stage could not be planned"))
+			f := n.Plan.Failure
+			switch {
+			case f == nil || !f.Cancelled:
+				s.settle(n, Failed, failureText(f, "the stage could not be planned"))
+			case s.d.Unwinding != nil:
+				s.settle(n, Cancelled, "the run was taken back")
+			}
 		}
 		return
 	}

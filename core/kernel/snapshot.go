@@ -3,6 +3,8 @@ package kernel
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/runner-pipelines/runner/core/internal/strict"
 )
 
 // snapshotVersion is that of the format that Save writes.
@@ -23,11 +25,12 @@ func (s *State) Save() ([]byte, error) {
 // version wrote: the caller then folds the whole journal.
 func Restore(g *Graph, saved []byte) (*State, error) {
 	var in savedState
-	if err := json.Unmarshal(saved, &in); err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+	var version struct{ Version int }
+	if json.Unmarshal(saved, &version) == nil && version.Version != snapshotVersion {
+		return nil, fmt.Errorf("snapshot: version %d, this runner reads version %d", version.Version, snapshotVersion)
 	}
-	if in.Version != snapshotVersion {
-		return nil, fmt.Errorf("snapshot: version %d, this runner reads version %d", in.Version, snapshotVersion)
+	if err := strict.Unmarshal(saved, &in); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
 	}
 	if len(in.Data.Nodes) != len(g.Nodes) {
 		return nil, fmt.Errorf("snapshot: %d nodes, the plan has %d", len(in.Data.Nodes), len(g.Nodes))

@@ -34,7 +34,7 @@ func (w *world) checkWatched(fact Fact) {
 		delete(w.seenAt, f.Node)
 	case Decided:
 		watched := w.now - w.unseen
-		if f.StepID == "" || f.Command == 0 {
+		if f.StepID == "" || f.Command == 0 || w.s.node(f.Node).def.Rollout.Strategy == oneByOne {
 			return
 		}
 		if before, ok := w.seenAt[f.Node]; ok && watched-before < bake {

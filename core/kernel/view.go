@@ -61,6 +61,29 @@ func (s *State) Idle() Idle {
 	return Busy
 }
 
+// Exposed lists the nodes whose rollouts are on their way forward while
+// candidates have some of the traffic.
+func (s *State) Exposed() []string {
+	var out []string
+	for i := range s.d.Nodes {
+		if n := &s.d.Nodes[i]; n.standsBetween() && n.Rollout.Phase == forward {
+			out = append(out, n.def.ID)
+		}
+	}
+	return out
+}
+
+// GoingBack reports whether traffic is being given back, or an action undone.
+func (s *State) GoingBack() bool {
+	for i := range s.d.Nodes {
+		n := &s.d.Nodes[i]
+		if n.Status == undoing || n.beingUndone() || n.Status != settled && n.Rollout != nil && n.Rollout.Phase == back {
+			return true
+		}
+	}
+	return false
+}
+
 // wakes reports whether a timer will make something go on; the end of a gate's
 // time only takes it away.
 func (s *State) wakes() bool {
@@ -87,11 +110,42 @@ func (s *State) Initiator() string { return s.d.Initiator }
 // Outcome of the run; empty while it is open.
 func (s *State) Outcome() Outcome { return s.d.Outcome }
 
+// Holds lists the environments whose locks the run has taken and not freed.
+func (s *State) Holds() []string {
+	var out []string
+	for _, name := range sortedKeys(s.d.Envs) {
+		if s.d.Envs[name].Held {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // Stopping is how the run was asked to stop; empty when it was not.
 func (s *State) Stopping() StopMode { return s.d.Stopping }
 
 // Timers are the armed timers with their moments.
 func (s *State) Timers() map[string]Time { return s.d.Timers }
+
+// Unsettled lists the last commands of actions which have ended and which a
+// Reconcile may ask about, each with its last handle.
+func (s *State) Unsettled() []InFlight {
+	var out []InFlight
+	for i := range s.d.Nodes {
+		n := &s.d.Nodes[i]
+		for _, o := range []*op{&n.Run, &n.Undo} {
+			if o.Last == nil || o.Cmd != 0 || !o.Lost && o.Failure == nil {
+				continue
+			}
+			f := InFlight{Command: *o.Last}
+			if o.Handle != nil {
+				f.HandleID, f.Handle = o.Handle.ID, o.Handle.Opaque
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
 
 // InFlight lists the commands under way, oldest first, each with its last handle.
 func (s *State) InFlight() []InFlight {

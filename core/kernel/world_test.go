@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,23 +42,15 @@ type world struct {
 	// eager: strategies take every verification and approval for given, so that
 	// only the kernel's guards hold the weights down.
 	eager bool
-}
-
-// believing is the snapshot of a strategy that waits for nobody.
-func believing(s strategy.Snapshot) strategy.Snapshot {
-	s.Targets, s.Approvals = slices.Clone(s.Targets), slices.Clone(s.Approvals)
-	for i := range s.Targets {
-		s.Targets[i].Verified = true
-	}
-	for i := range s.Approvals {
-		s.Approvals[i].Value = strategy.Yes
-	}
-	return s
+	// verifying are the lives of the candidates that commands look at.
+	verifying map[int64]int
 }
 
 // trouble is how likely things go wrong, in percent.
 type trouble struct {
 	fail, lose, crash, stop, reject, harm, inconclusive, unwind, sleep int
+	// vanish: a candidate is found to be gone when it is looked at.
+	vanish int
 }
 
 // site is one target out in the world.
@@ -69,6 +59,10 @@ type site struct {
 	installed         bool
 	settled           string
 	weight            target.Weight
+	// verified are the verifications that hold of the candidate that is there;
+	// lives counts the candidates that were.
+	verified map[string]bool
+	lives    int
 }
 
 func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
@@ -77,13 +71,13 @@ func newWorld(t *testing.T, g *Graph, seed uint64, tr trouble) *world {
 	}
 	w := &world{t: t, g: g, rnd: rand.New(rand.NewPCG(seed, 7)), trouble: tr, now: 1_000_000,
 		effects: map[string]int{}, targets: map[string]*site{}, locks: map[string]bool{}, issued: map[string]string{}, harmAt: map[string]bool{},
-		seenAt: map[string]Time{}, blind: map[string]Time{}, open: map[int64]CommandKind{}}
+		seenAt: map[string]Time{}, blind: map[string]Time{}, open: map[int64]CommandKind{}, verifying: map[int64]int{}}
 	for _, n := range g.Nodes {
 		if n.Rollout == nil {
 			continue
 		}
 		for i, tg := range n.Rollout.Targets {
-			st := &site{stable: "r-old", candidate: "r-new"}
+			st := &site{stable: "r-old", candidate: "r-new", verified: map[string]bool{}}
 			if len(n.Rollout.Targets) == 1 && w.chance(20) {
 				st.stable = "" // first deployment
 			}
@@ -116,6 +110,7 @@ func (w *world) add(facts ...Fact) {
 			w.checkIssued(c.Command)
 		}
 	}
+	w.checkLookedAt()
 	if again := w.s.Decide(); len(again) > 0 {
 		w.t.Fatalf("a second Decide says %v\n%s", again, w.tail())
 	}
@@ -165,6 +160,9 @@ func (w *world) checkIssued(c Command) {
 	if n := w.s.node(c.Node); n != nil && n.def.Environment != "" && !w.locks[n.def.Environment] {
 		w.t.Fatalf("%s in %s without its lock\n%s", c.Kind, c.Node, w.tail())
 	}
+	if c.Kind == Verify {
+		w.verifying[c.ID] = w.targets[c.Node+"/"+c.Target].lives
+	}
 	if c.Kind != SetWeight || c.Back {
 		return
 	}
@@ -177,9 +175,9 @@ func (w *world) checkIssued(c Command) {
 		if w.harmAt[c.Node] {
 			w.t.Fatalf("weight rises after harm was shown\n%s", w.tail())
 		}
-		for j, v := range n.Rollout.target(n.def, c.Target).Verify {
-			if v.Value != strategy.Yes {
-				w.t.Fatalf("weight %s without verification %q\n%s", c.Weight, n.def.Rollout.Verifies[j], w.tail())
+		for _, name := range n.def.Rollout.Verifies {
+			if !st.verified[name] {
+				w.t.Fatalf("weight %s without verification %q\n%s", c.Weight, name, w.tail())
 			}
 		}
 		for _, l := range n.def.Rollout.Limits {
@@ -188,7 +186,7 @@ func (w *world) checkIssued(c Command) {
 			}
 		}
 	}
-	if m := n.def.Rollout.MaxDegraded; m > 0 {
+	if m := n.def.Rollout.MaxDegraded; m > 0 && c.Weight > st.weight {
 		between := 0
 		for _, tg := range n.def.Rollout.Targets {
 			other := w.targets[c.Node+"/"+tg.Name]
@@ -198,6 +196,20 @@ func (w *world) checkIssued(c Command) {
 		}
 		if between > m {
 			w.t.Fatalf("%d targets degraded, %d allowed\n%s", between, m, w.tail())
+		}
+	}
+}
+
+// checkLookedAt: a candidate that is known to have traffic is looked at, or will be.
+func (w *world) checkLookedAt() {
+	for i := range w.s.d.Nodes {
+		n := &w.s.d.Nodes[i]
+		r := n.Rollout
+		if n.Status == settled || r == nil || r.Phase != forward || n.def.Rollout.Analysis == nil || r.Parked || w.s.d.Stopping != "" || !w.s.lockHeld(n) {
+			continue
+		}
+		if len(w.s.measured(n)) > 0 && r.Measure.idle() && w.s.d.Timers[nodeTimer("measure", n)] == 0 {
+			w.t.Fatalf("nobody looks at %s, which has traffic\n%s", n.def.ID, w.tail())
 		}
 	}
 }
@@ -445,6 +457,10 @@ func (w *world) finish(c InFlight) {
 	case PlanNode:
 		w.add(w.plan(c.Command, n))
 	case Observe:
+		if n.Rollout.Phase == forward && w.chance(w.trouble.vanish) {
+			st.installed, st.weight, st.lives = false, 0, st.lives+1
+			clear(st.verified)
+		}
 		w.add(TargetObserved{Command: c.ID, Node: c.Node, Target: c.Target, Stable: st.stable, Installed: st.installed, Weight: st.weight, World: "w"})
 	case AskStrategy:
 		snap, err := w.s.Snapshot(c.Node)
@@ -454,11 +470,17 @@ func (w *world) finish(c InFlight) {
 		if w.eager {
 			snap = believing(snap)
 		}
+		if n.def.Rollout.Strategy == oneByOne {
+			w.add(DecisionOf(c.Command, testOneByOne(snap)))
+			break
+		}
 		w.add(DecisionOf(c.Command, testCanary(snap)))
 	case Measure:
 		w.add(w.judge(c.Command))
 	case Verify:
-		w.add(Verified{Command: c.ID, Node: c.Node, Target: c.Target, Name: c.Verify, OK: !w.chance(w.trouble.reject), Why: "looked"})
+		ok := !w.chance(w.trouble.reject)
+		st.verified[c.Verify] = ok && w.verifying[c.ID] == st.lives
+		w.add(Verified{Command: c.ID, Node: c.Node, Target: c.Target, Name: c.Verify, OK: ok, Why: "looked"})
 	default:
 		w.add(CommandSucceeded{Command: c.ID, Result: json.RawMessage(`{}`), World: "w"})
 	}
@@ -512,57 +534,4 @@ func (w *world) reconcile(c Command, n *nodeState) {
 		}
 	}
 	w.add(f)
-}
-
-// testCanary is a canary without memory, as a plugin would have it.
-func testCanary(s strategy.Snapshot) strategy.Decision {
-	var d strategy.Decision
-	installed, verified := true, true
-	for _, t := range s.Targets {
-		installed, verified = installed && t.Installed, verified && t.Verified
-		d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.Install})
-	}
-	if !installed || !verified {
-		d.Wait.Ready = true
-		return d
-	}
-	steps := []target.Weight{5_000, 25_000, 50_000, target.Full}
-	if s.FirstDeployment {
-		steps = steps[3:]
-	}
-	for _, w := range steps {
-		id := w.String()
-		st, entered := s.Entered(id)
-		if !entered {
-			if w == 50_000 {
-				for _, a := range s.Approvals {
-					if a.Value != strategy.Yes {
-						return strategy.Decision{Wait: strategy.Wait{Approval: a.Name}}
-					}
-				}
-			}
-			d.StepID, d.StepTitle = id, id
-			for _, t := range s.Targets {
-				d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.SetWeight, Weight: w})
-			}
-			d.Wait.Ready = true
-			return d
-		}
-		for _, t := range s.Targets {
-			if t.Observed < w {
-				d.Changes = append(d.Changes, strategy.Change{Target: t.Name, Kind: strategy.SetWeight, Weight: max(w, t.Desired)})
-				d.Wait.Ready = true
-			}
-		}
-		if d.Wait.Ready {
-			return d
-		}
-		if until := st.At.Add(time.Duration(bake) * time.Millisecond); s.Now.Before(until) && !s.FirstDeployment {
-			return strategy.Decision{Wait: strategy.Wait{Until: until}}
-		}
-		if s.Step.Value == strategy.Inconclusive && !s.FirstDeployment && slices.IndexFunc(s.Steps, func(x strategy.Step) bool { return x.ID == id }) == len(s.Steps)-1 {
-			return strategy.Decision{Wait: strategy.Wait{Verdict: true}}
-		}
-	}
-	return strategy.Decision{Finish: true}
 }

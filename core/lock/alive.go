@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -58,6 +59,8 @@ const driver = "runner"
 type Alive struct {
 	mu   sync.Mutex
 	file *os.File
+	// readOnly: on a disk that cannot be written, file is what was there to lock.
+	readOnly bool
 }
 
 // How often a held lock is tried again.
@@ -89,6 +92,13 @@ func AcquireAlive(ctx context.Context, dir, run string, wait time.Duration) (*Al
 	begun := time.Now()
 	for pause := aliveFirstTry; ; pause = min(2*pause, aliveLastTry) {
 		f, err := tryAlive(path)
+		readOnly := errors.Is(err, syscall.EROFS)
+		if readOnly {
+			f, err = tryReadOnly(path)
+		}
+		if err == nil && readOnly {
+			return &Alive{file: f, readOnly: true}, nil
+		}
 		if err == nil {
 			a := &Alive{file: f}
 			if err := a.begin(); err != nil {
@@ -162,7 +172,9 @@ func (a *Alive) begin() error {
 	if _, err := a.file.Seek(0, 0); err != nil {
 		return err
 	}
-	return a.Note(driver, os.Getpid())
+	// The note is for people: a full disk must not keep anyone from the way back.
+	_ = a.Note(driver, os.Getpid())
+	return nil
 }
 
 // Name is the run, or what else the lock was acquired for.
@@ -175,6 +187,9 @@ func (a *Alive) File() *os.File { return a.file }
 func (a *Alive) Note(name string, pid int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.readOnly {
+		return nil
+	}
 	_, err := fmt.Fprintf(a.file, "%d %s\n", pid, name)
 	return err
 }
@@ -185,7 +200,7 @@ func (a *Alive) Release() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	path := a.file.Name()
-	if err := a.file.Close(); err != nil {
+	if err := a.file.Close(); err != nil || a.readOnly {
 		return err
 	}
 	f, err := tryAlive(path)

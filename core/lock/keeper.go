@@ -255,6 +255,29 @@ func processOf(h *Holder) string {
 	return fmt.Sprintf("process %d on %s of run %s", h.PID, h.Host, h.Run)
 }
 
+// Adopt keeps the lock of an environment that the run has in the store already,
+// without a write: for a store that can only be read. The caller makes sure that
+// no other process of the run is left. A *HeldError says that another run has it,
+// ErrLost that nobody has.
+func (k *Keeper) Adopt(ctx context.Context, environment string) (fence int64, err error) {
+	n := name{environment: environment}
+	e, _, err := load(ctx, k.Store, n)
+	switch {
+	case err != nil:
+		return 0, err
+	case e.Holder == nil:
+		return 0, fmt.Errorf("%s: %w: nobody holds it", n, ErrLost)
+	case e.Holder.Run != k.Holder.Run:
+		held := e.held()
+		held.Life = k.Liveness.Of(*e.Holder, k.Holder)
+		return 0, held
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept[n] = e.Fence
+	return e.Fence, nil
+}
+
 // Check returns ErrLost unless the run, where TakeRun was called, and the
 // environment, where one is named, are still this process's own. Call it at the
 // last moment before acting. After any other error nobody knows.

@@ -14,13 +14,13 @@ package lock
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 
@@ -202,7 +202,15 @@ func Break(ctx context.Context, s store.Store, held *HeldError, b Broken) error 
 // Clear removes the lock of an environment that cannot be read, and reports whether
 // there was one. Fences begin anew, above all that can have been given.
 func Clear(ctx context.Context, s store.Store, environment string, b Broken) (bool, error) {
-	n := name{environment: environment}
+	return clearOne(ctx, s, name{environment: environment}, b)
+}
+
+// ClearRun is Clear for the lock of a run.
+func ClearRun(ctx context.Context, s store.Store, run string, b Broken) (bool, error) {
+	return clearOne(ctx, s, name{run: run}, b)
+}
+
+func clearOne(ctx context.Context, s store.Store, n name, b Broken) (bool, error) {
 	it, err := s.Get(ctx, n.key())
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -213,7 +221,7 @@ func Clear(ctx context.Context, s store.Store, environment string, b Broken) (bo
 	if _, err := decode(it); err == nil {
 		return false, nil
 	}
-	return true, save(ctx, s, entry{Environment: environment, Fence: b.At.UnixMilli(), Broken: &b}, it.Version)
+	return true, save(ctx, s, entry{Environment: n.environment, Run: n.run, Fence: b.At.UnixMilli(), Broken: &b}, it.Version)
 }
 
 // load reads a lock; one that was never taken is free, with an empty version.
@@ -230,7 +238,7 @@ func load(ctx context.Context, s store.Store, n name) (entry, string, error) {
 }
 
 func save(ctx context.Context, s store.Store, e entry, version string) error {
-	value, err := json.Marshal(e)
+	value, err := frame.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("write the lock of %s: %w", e.name(), err)
 	}
@@ -252,7 +260,7 @@ type DamagedError struct {
 }
 
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("the lock %s is damaged: %s", strings.TrimPrefix(e.Key, prefix), e.Err)
+	return fmt.Sprintf("the lock %s is damaged: it %s", strings.TrimPrefix(e.Key, prefix), e.Err)
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }
@@ -260,9 +268,9 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 // decode fails rather than take a damaged lock for a free one.
 func decode(it store.Item) (entry, error) {
 	var e entry
-	err := json.Unmarshal(it.Value, &e)
+	err := frame.Unmarshal(it.Value, "a lock", &e)
 	if err == nil && (e.name().key() != it.Key || e.Fence < 1) {
-		err = errors.New("it belongs to something else, or has no fence")
+		err = errors.New("belongs to something else, or has no fence")
 	}
 	if err != nil {
 		return entry{}, &DamagedError{Key: it.Key, Err: err}

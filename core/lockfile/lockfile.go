@@ -5,6 +5,9 @@ package lockfile
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -114,7 +117,23 @@ func (f *File) Bytes() []byte {
 	return append([]byte(header), hclwrite.Format(out.Bytes())...)
 }
 
+// digest is over all that the block says, in any order, so that a change by other
+// hands or a damaged file is noticed before a program is started.
+func (p *Plugin) digest() string {
+	c := p.Clone()
+	c.Hashes = append([]string{}, slices.Sorted(slices.Values(p.Hashes))...)
+	c.Env = append([]string{}, slices.Sorted(slices.Values(p.Env))...)
+	c.Components = sortedBy(c.Components, func(c Component) string { return c.Name })
+	if c.Components == nil {
+		c.Components = []Component{}
+	}
+	text, _ := json.Marshal(c) // texts and numbers cannot fail
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
 func (p *Plugin) write(body *hclwrite.Body) {
+	body.SetAttributeValue("digest", cty.StringVal(p.digest()))
 	body.SetAttributeValue("version", cty.StringVal(p.Version))
 	if p.Constraints != "" {
 		body.SetAttributeValue("constraints", cty.StringVal(p.Constraints))

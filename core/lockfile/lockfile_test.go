@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runner-pipelines/runner/core/internal/figures"
 	"github.com/runner-pipelines/runner/core/lockfile"
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
@@ -132,31 +134,31 @@ func TestWrongFilesAreExplained(t *testing.T) {
 		"cut off":              {text[:len(text)-100], 0, ""},
 		"not HCL":              {"\x00\x01", 1, ""},
 		"merge marks":          {"<<<<<<< ours\n" + text, 1, ""},
-		"an expression":        {replace(`"0.1.0"`, `upper("a")`), 14, "has no place in a lock file"},
-		"a template":           {replace(`"0.1.0"`, `"${a}"`), 14, "has no place in a lock file"},
+		"an expression":        {replace(`"0.1.0"`, `upper("a")`), 16, "has no place in a lock file"},
+		"a template":           {replace(`"0.1.0"`, `"${a}"`), 16, "has no place in a lock file"},
 		"deep nesting":         {"a = " + strings.Repeat("[", 1<<16), 1, "has no place in a lock file"},
 		"too large":            {"#" + strings.Repeat("x", 4<<20), 1, "has 4194305 bytes"},
 		"another block":        {"module \"x\" {}\n" + text, 1, "Unsupported block type"},
 		"another attribute":    {replace(`version     = "0.1.0"`, `versoin     = "0.1.0"`), 0, "Unsupported attribute"},
 		"a missing attribute":  {replace("protocol    = 2\n", ""), 4, `The attribute "protocol" is required`},
-		"no source":            {replace(`"runner/local"`, `"local"`), 13, `"local" is not a source`},
+		"no source":            {replace(`"runner/local"`, `"local"`), 14, `"local" is not a source`},
 		"twice":                {text + text, 0, `The plugin "acme/deploy-bot" stands in the file twice`},
-		"no version":           {replace(`"0.1.0"`, `"latest"`), 14, "version: "},
-		"a number for version": {replace(`"0.1.0"`, `[]`), 14, "version must be a string"},
-		"null":                 {replace(`"0.1.0"`, `null`), 14, "version must be a string"},
-		"no constraint":        {replace(`"~> 0.1"`, `"about 1"`), 15, "constraints: "},
-		"protocol 0":           {replace("protocol    = 2", "protocol    = 0"), 7, "protocol must be"},
-		"protocol 1.5":         {replace("protocol    = 2", "protocol    = 1.5"), 7, "protocol must be"},
-		"protocol 1e30":        {replace("protocol    = 2", "protocol    = 1e30"), 7, "protocol must be"},
-		"a short hash":         {replace(hash, hash[:40]), 17, "is not a platform with a hash"},
-		"a hash of its own":    {replace(hash, digest("2")), 17, "is not a platform with a hash"},
-		"two for a platform":   {replace("darwin_arm64", "linux_amd64"), 17, "The platform linux_amd64 has two hashes"},
-		"null among hashes":    {replace(`"`+hash+`"`, "null"), 17, "hashes has an element without value"},
-		"env with a value":     {replace(`"HOME"`, `"HOME=/root"`), 21, "is not the name of an environment variable"},
-		"a digest":             {replace(digest("a"), digest("g")), 10, "is not a digest"},
-		"component twice":      {replace(`"local_service"`, `"local_exec"`), 32, "or stands here twice"},
-		"component's kind":     {replace(`"action"`, `"two words"`), 28, "is not the kind of a component"},
-		"component's schema":   {replace(digest("c"), ""), 29, "is not a digest"},
+		"no version":           {replace(`"0.1.0"`, `"latest"`), 16, "version: "},
+		"a number for version": {replace(`"0.1.0"`, `[]`), 16, "version must be a string"},
+		"null":                 {replace(`"0.1.0"`, `null`), 16, "version must be a string"},
+		"no constraint":        {replace(`"~> 0.1"`, `"about 1"`), 17, "constraints: "},
+		"protocol 0":           {replace("protocol    = 2", "protocol    = 0"), 8, "protocol must be"},
+		"protocol 1.5":         {replace("protocol    = 2", "protocol    = 1.5"), 8, "protocol must be"},
+		"protocol 1e30":        {replace("protocol    = 2", "protocol    = 1e30"), 8, "protocol must be"},
+		"a short hash":         {replace(hash, hash[:40]), 19, "is not a platform with a hash"},
+		"a hash of its own":    {replace(hash, digest("2")), 19, "is not a platform with a hash"},
+		"two for a platform":   {replace("darwin_arm64", "linux_amd64"), 19, "The platform linux_amd64 has two hashes"},
+		"null among hashes":    {replace(`"`+hash+`"`, "null"), 19, "hashes has an element without value"},
+		"env with a value":     {replace(`"HOME"`, `"HOME=/root"`), 23, "is not the name of an environment variable"},
+		"a digest":             {replace(digest("a"), digest("g")), 11, "is not a digest"},
+		"component twice":      {replace(`"local_service"`, `"local_exec"`), 34, "or stands here twice"},
+		"component's kind":     {replace(`"action"`, `"two words"`), 30, "is not the kind of a component"},
+		"component's schema":   {replace(digest("c"), ""), 31, "is not a digest"},
 		"component's extra":    {replace("kind   =", "knid   ="), 0, "Unsupported attribute"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,19 +181,77 @@ func TestWrongFilesAreExplained(t *testing.T) {
 	}
 }
 
-// A byte is changed at every place: the file is then refused, or read as something else,
-// or the change was in a comment or a space; it is never silently another program.
-func TestAChangedByteNeverKeepsAPluginWithLess(t *testing.T) {
+// refusedOrSame checks that a damaged file is refused with a place, or says what it
+// said: the damage was in a comment or a space.
+func refusedOrSame(t *testing.T, what string, b []byte) (refused bool) {
+	t.Helper()
+	f, diags := lockfile.Parse(lockfile.Name, b)
+	if diags.HasErrors() {
+		for _, d := range diags {
+			if d.Subject == nil || d.Subject.Filename != lockfile.Name || !strings.Contains(d.Detail, "runner init") {
+				t.Fatalf("%s: %v tells neither the place nor what to do", what, d)
+			}
+		}
+		return true
+	}
+	// A file that is cut between two plugins has fewer; those that the pipeline
+	// requires are missed by pluginhost.Outdated.
+	for _, p := range f.Plugins {
+		want := &lockfile.File{Plugins: []*lockfile.Plugin{sample().Plugin(p.Source)}}
+		got := &lockfile.File{Plugins: []*lockfile.Plugin{p}} // the order of lists says nothing
+		if diff := cmp.Diff(string(want.Bytes()), string(got.Bytes())); diff != "" {
+			t.Fatalf("%s is read as another plugin (-want +got):\n%s", what, diff)
+		}
+	}
+	return false
+}
+
+// Every byte is changed; some are taken away, doubled, cut at, or swapped with the next.
+func TestEveryDamagedByteIsRefusedOrHarmless(t *testing.T) {
+	t.Parallel()
 	text := sample().Bytes()
+	tried, refused := 0, 0
+	try := func(what string, i int, b []byte) {
+		t.Helper()
+		tried++
+		if refusedOrSame(t, fmt.Sprintf("%s at byte %d", what, i), b) {
+			refused++
+		}
+	}
 	for i := range text {
 		b := bytes.Clone(text)
-		b[i] ^= 1
-		f, diags := lockfile.Parse("f", b)
-		if diags.HasErrors() {
-			continue
+		b[i] ^= 1 << (i % 8)
+		try("a flipped bit", i, b)
+		// Parsing is slow: the others here and there.
+		switch {
+		case i%16 == 0:
+			try("a byte less", i, append(bytes.Clone(text[:i]), text[i+1:]...))
+		case i%16 == 1:
+			try("a byte twice", i, append(bytes.Clone(text[:i+1]), text[i:]...))
+		case i%16 == 2:
+			try("a cut", i, text[:i])
+		case i%16 == 3 && i+1 < len(text):
+			b := bytes.Clone(text)
+			b[i], b[i+1] = b[i+1], b[i]
+			try("two bytes swapped", i, b)
 		}
-		if len(f.Plugins) != 2 {
-			t.Fatalf("with byte %d changed %d plugins are read without an error", i, len(f.Plugins))
+	}
+	figures.Record(t, "Damage", "lock file: bytes flipped, cut, doubled, swapped", "%d, %d refused, the others change nothing", tried, refused)
+}
+
+// Whole lines are taken away, doubled and swapped, as merges do.
+func TestEveryDamagedLineIsRefusedOrHarmless(t *testing.T) {
+	t.Parallel()
+	lines := strings.SplitAfter(string(sample().Bytes()), "\n")
+	for i := range lines {
+		for j := i + 1; j <= len(lines); j += 1 + (j-i)/2 {
+			refusedOrSame(t, fmt.Sprintf("without lines %d to %d", i+1, j), []byte(strings.Join(lines[:i], "")+strings.Join(lines[j:], "")))
+			refusedOrSame(t, fmt.Sprintf("with lines %d to %d twice", i+1, j), []byte(strings.Join(lines[:j], "")+strings.Join(lines[i:], "")))
+			if j < len(lines) {
+				swapped := slices.Clone(lines)
+				swapped[i], swapped[j] = swapped[j], swapped[i]
+				refusedOrSame(t, fmt.Sprintf("with lines %d and %d swapped", i+1, j+1), []byte(strings.Join(swapped, "")))
+			}
 		}
 	}
 }

@@ -27,7 +27,7 @@ var (
 
 	pluginSchema = &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{
-			{Name: "version", Required: true}, {Name: "constraints"}, {Name: "protocol", Required: true},
+			{Name: "digest", Required: true}, {Name: "version", Required: true}, {Name: "constraints"}, {Name: "protocol", Required: true},
 			{Name: "hashes", Required: true}, {Name: "env", Required: true}, {Name: "about", Required: true},
 		},
 		Blocks: []hcl.BlockHeaderSchema{{Type: "component", LabelNames: []string{"name"}}},
@@ -155,6 +155,9 @@ func parsePlugin(source string, block *hcl.Block) (*Plugin, hcl.Diagnostics) {
 		r.diags = append(r.diags, cr.diags...)
 	}
 	p.Components = sortedBy(p.Components, func(c Component) string { return c.Name })
+	if digest := r.text("digest", matches(digestForm, "a digest")); digest != "" && !r.diags.HasErrors() && digest != p.digest() {
+		r.diags = append(r.diags, invalid(&block.LabelRanges[0], "The block of the plugin %q does not have the digest that it names: the file is damaged, was merged, or was changed by hand.", source))
+	}
 	return p, r.diags
 }
 

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/runner-pipelines/runner/core/internal/strict"
 )
 
 // magic begins every plan file; the number is the format's version.
@@ -91,7 +93,11 @@ func Decode(b []byte) (*Plan, error) {
 		return nil, &DamageError{What: "it unpacks to more than 512 MiB"}
 	}
 	p := &Plan{}
-	if err := json.Unmarshal(content, p); err != nil {
+	err = strict.Unmarshal(content, p)
+	if errors.As(err, new(*strict.FieldError)) {
+		return nil, fmt.Errorf("%w that this runner can read: it was made by runner %s, and %w", ErrNotPlan, writerOf(content), err)
+	}
+	if err != nil {
 		return nil, &DamageError{What: err.Error()}
 	}
 	if len(p.Nodes) != len(p.Graph.Nodes) {
@@ -102,4 +108,13 @@ func Decode(b []byte) (*Plan, error) {
 	}
 	p.setDigest(sum[:])
 	return p, nil
+}
+
+// writerOf is the version of the runner that made a plan which is not read further.
+func writerOf(content []byte) string {
+	var p struct{ Runner string }
+	if json.Unmarshal(content, &p) != nil || p.Runner == "" {
+		return "of another version"
+	}
+	return p.Runner
 }

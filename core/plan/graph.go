@@ -68,9 +68,9 @@ func actionOf(n *program.Node) *kernel.Action {
 	}
 	if n.Rollback != nil {
 		op, _ := n.Rollback.Entry.Operation("run")
-		a.Undo, a.UndoAlways, a.UndoClass = true, true, op.Class
+		a.Undo, a.UndoAlways, a.UndoClass, a.UndoReconcile = true, true, op.Class, op.Reconcile
 	} else if op, ok := n.Action.Entry.Operation("undo"); ok {
-		a.Undo, a.UndoClass = true, op.Class
+		a.Undo, a.UndoClass, a.UndoReconcile = true, op.Class, op.Reconcile
 	}
 	return a
 }

@@ -167,6 +167,13 @@ func (p *Plan) StagePlan(key *seal.Key, node string) ([]byte, error) {
 	return key.Open(n.Sealed, planPlace(p.Salt, node))
 }
 
+// OpensWith says why what the plan keeps sealed does not open with a key; nil when
+// it does.
+func (p *Plan) OpensWith(key *seal.Key) error {
+	_, err := key.Open(p.World, worldPlace(p.Salt))
+	return err
+}
+
 // InputsDigest names resolved inputs without telling them.
 func (p *Plan) InputsDigest(parts ...[]byte) string { return salted(p.Salt, parts...) }
 

@@ -25,6 +25,9 @@ import (
 // rpcTimeout bounds one question to a plugin while planning.
 const rpcTimeout = 2 * time.Minute
 
+// nextTimeout bounds one question to a strategy, as it does in a run.
+const nextTimeout = 5 * time.Second
+
 // node plans one stage.
 func (m *maker) node(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
 	if when := n.Settings.When; !when.IsKnown() {
@@ -78,7 +81,12 @@ func Problem(err error, bound *bind.Bound, subject hcl.Range) hcl.Diagnostics {
 		return nil
 	}
 	var p *diag.Problem
-	if !errors.As(err, &p) {
+	if fault := host.Explain(err, ""); fault != nil {
+		p = fault
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		return hcl.Diagnostics{diagnostics.Error(subject, "Plugin does not answer",
+			"It was asked about this and did not answer in time: %s. Nothing was changed. Try again; RUNNER_LOG=debug shows what it says meanwhile.", err)}
+	} else if !errors.As(err, &p) {
 		return hcl.Diagnostics{diagnostics.Error(subject, "Plugin failed", "%s.", strings.TrimSuffix(err.Error(), "."))}
 	}
 	if bound == nil {
@@ -139,7 +147,13 @@ func (m *maker) actionPlan(ctx context.Context, n *program.Node, plugin host.Plu
 	if diags.HasErrors() {
 		return diags
 	}
-	out.Changes, out.World, out.WayBack, out.EstimateMS = m.shown(p.Changes), p.World, p.WayBack, p.Estimate.Milliseconds()
+	if s.Entry.Outputs != nil && len(p.Outputs.JSON) > 0 {
+		if _, err := bind.FromWire(p.Outputs, s.Entry.Outputs); err != nil {
+			return append(diags, diagnostics.Error(s.Use.Range, "Outputs do not fit the schema",
+				"What the plugin says that this stage will give is not what it declares: %s. This is a mistake in the plugin: tell its author, or use another version of it.", m.opts.Redactor.Redact(err.Error())))
+		}
+	}
+	out.Changes, out.World, out.WayBack, out.EstimateMS = m.shown(p.Changes), WorldVersion(m.opts.Redactor, m.opts.Lineage, p.World), p.WayBack, p.Estimate.Milliseconds()
 	switch {
 	case p.Deferred != "":
 		out.Deferred = append(out.Deferred, m.opts.Redactor.Redact(p.Deferred))
@@ -183,13 +197,16 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		if more.HasErrors() {
 			continue
 		}
-		found, more := ObserveTarget(ctx, plugin, m.call(n, s.Name, "observe"), s, bound, Identity{Salt: m.opts.Lineage, Artifacts: m.opts.Artifacts})
+		found, more, err := ObserveTarget(ctx, plugin, m.call(n, s.Name, "observe"), s, bound, Identity{Salt: m.opts.Lineage, Artifacts: m.opts.Artifacts})
+		more = append(more, Problem(err, bound, s.Use.Range)...)
 		diags = append(diags, more...)
 		if more.HasErrors() {
 			continue
 		}
 		*t = found.Target
 		t.Changes = m.shown(t.Changes)
+		t.World, t.StableVersion = WorldVersion(m.opts.Redactor, m.opts.Lineage, t.World), m.opts.Redactor.Redact(t.StableVersion)
+		diags = append(diags, Nameable(m.opts.Redactor, found, s)...)
 		k.Rollout.Targets[i].Capabilities = t.Capabilities
 		out.Deferred = append(out.Deferred, paths(bound.Unknown())...)
 		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable
@@ -264,7 +281,13 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 		}
 		wire := bound.Wire()
 		next = func(ctx context.Context, s strategy.Snapshot) (strategy.Decision, error) {
-			return plugin.Next(ctx, n.Strategy.Entry.Name, wire, s)
+			ctx, cancel := context.WithTimeout(ctx, nextTimeout)
+			defer cancel()
+			d, err := plugin.Next(ctx, n.Strategy.Entry.Name, wire, s)
+			for _, text := range []*string{&d.Why, &d.Abort, &d.StepTitle, &d.StepID, &d.Wait.Approval, &d.Wait.Verification} {
+				*text = m.opts.Redactor.Redact(*text)
+			}
+			return d, err
 		}
 	}
 	sim, limits, err := simulate(ctx, *k, out.Targets, next)

@@ -39,20 +39,21 @@ func find(releases []target.Release, id string) *target.Release {
 }
 
 // ObserveTarget asks a target what is so, what it can do as configured, and
-// names the release that the configuration stands for.
-func ObserveTarget(ctx context.Context, plugin host.Plugin, c call.Call, s *program.Slot, bound *bind.Bound, id Identity) (*Observed, hcl.Diagnostics) {
+// names the release that the configuration stands for. An error is that of a call,
+// as host.Plugin gives it; what the target says against its configuration is in
+// the diagnostics.
+func ObserveTarget(ctx context.Context, plugin host.Plugin, c call.Call, s *program.Slot, bound *bind.Bound, id Identity) (*Observed, hcl.Diagnostics, error) {
 	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
 	defer cancel()
 	wire := bound.Wire()
 	p, err := plugin.PlanTarget(ctx, c, s.Entry.Name, wire)
 	diags := bind.Diagnostics(bound, p.Diagnostics, s.Use.Range)
-	diags = append(diags, Problem(err, bound, s.Use.Range)...)
-	if diags.HasErrors() {
-		return nil, diags
+	if err != nil || diags.HasErrors() {
+		return nil, diags, err
 	}
 	seen, err := plugin.Observe(ctx, c, s.Entry.Name, wire)
 	if err != nil {
-		return nil, append(diags, Problem(err, bound, s.Use.Range)...)
+		return nil, diags, err
 	}
 	o := &Observed{Observation: seen, Target: Target{
 		Name: s.Name, Component: s.Entry.Name, Stable: seen.Stable, World: seen.World,
@@ -64,7 +65,7 @@ func ObserveTarget(ctx context.Context, plugin host.Plugin, c call.Call, s *prog
 	if bound.Known() {
 		o.Candidate = id.Of(s, wire)
 	}
-	return o, diags
+	return o, diags, nil
 }
 
 // Standing refuses a target that another rollout left between 0 and 100 %: a

@@ -73,6 +73,9 @@ var token string
 
 func (b *block) Configure() error {
 	token = b.Token
+	if b.Token == "hang" {
+		select {}
+	}
 	if _, err := os.Stat(b.Fail); b.Fail != "" && err == nil {
 		return diag.New("Not ready", "The file %s is there.", b.Fail)
 	}

@@ -34,6 +34,7 @@ const (
 	CodeEnvironment    = "plugin_environment"
 	CodeNotInitialized = "not_initialized"
 	CodeOverridden     = "plugin_overridden"
+	CodeHangs          = "plugin_hangs"
 )
 
 // DevLockName is the file in .runner where overridden plugins are locked: they must

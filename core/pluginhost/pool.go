@@ -18,12 +18,15 @@ import (
 	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
 	"github.com/runner-pipelines/runner/core/pluginhost/discover"
 	"github.com/runner-pipelines/runner/sdk/call"
+	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/host"
 	"github.com/runner-pipelines/runner/sdk/value"
 )
 
-// defaultStopGrace is how long a process may take to end by itself.
-const defaultStopGrace = 5 * time.Second
+const (
+	defaultStopGrace        = 5 * time.Second
+	defaultConfigureTimeout = time.Minute
+)
 
 // PoolConfig says what a pool may run.
 type PoolConfig struct {
@@ -46,6 +49,8 @@ type PoolConfig struct {
 	Launch Launch
 	// StopGrace is how long a process may take to end by itself; 5 s when 0.
 	StopGrace time.Duration
+	// ConfigureTimeout is how long a process may take to get ready; 1 min when 0.
+	ConfigureTimeout time.Duration
 }
 
 // Spec asks for the process of one plugin configuration.
@@ -116,6 +121,9 @@ func NewPool(cfg PoolConfig) *Pool {
 	}
 	if cfg.StopGrace <= 0 {
 		cfg.StopGrace = defaultStopGrace
+	}
+	if cfg.ConfigureTimeout <= 0 {
+		cfg.ConfigureTimeout = defaultConfigureTimeout
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -254,8 +262,13 @@ func (p *Pool) begin(ctx context.Context, spec Spec) (*member, error) {
 	if spec.Config != nil {
 		c := p.cfg.Call
 		c.Attempt = 1
-		if err := raw.Configure(ctx, c, *spec.Config); err != nil {
+		limited, cancel := context.WithTimeout(ctx, p.cfg.ConfigureTimeout)
+		defer cancel()
+		if err := raw.Configure(limited, c, *spec.Config); err != nil {
 			raw.Stop(stopTime)
+			if ctx.Err() == nil && limited.Err() != nil {
+				return nil, diag.Retryable(problem(CodeHangs, "Plugin does not get ready", "The plugin %q was given its configuration and did not answer within %s. Its process was ended, and nothing was done with it. RUNNER_LOG=debug shows what it says meanwhile.", name, p.cfg.ConfigureTimeout))
+			}
 			return nil, err
 		}
 	}
@@ -299,7 +312,12 @@ func (p *Pool) Quarantine(plugin host.Plugin, grace time.Duration) {
 func (p *Pool) Hashes() map[string]string { return p.programs.hashes() }
 
 // StopAll stops every process, in parallel, and waits. Get fails afterwards.
-func (p *Pool) StopAll() {
+func (p *Pool) StopAll() { p.stopAll(p.cfg.StopGrace) }
+
+// Kill is StopAll without patience. It may be called while StopAll waits.
+func (p *Pool) Kill() { p.stopAll(0) }
+
+func (p *Pool) stopAll(grace time.Duration) {
 	p.mu.Lock()
 	p.stopped = true
 	var running []*member
@@ -310,7 +328,7 @@ func (p *Pool) StopAll() {
 	p.stop()
 	var wg sync.WaitGroup
 	for _, m := range running {
-		wg.Go(func() { m.Stop(p.cfg.StopGrace) })
+		wg.Go(func() { m.Stop(grace) })
 	}
 	wg.Wait()
 	p.members.Wait()

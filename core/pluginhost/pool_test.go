@@ -272,6 +272,17 @@ func TestAFailedConfigurationIsTriedAgain(t *testing.T) {
 }
 
 // How turns are kept is tested beside them; here, that the plugin's word reaches them.
+func TestAPluginThatNeverGetsReadyIsLeft(t *testing.T) {
+	w := newWorld(t)
+	pool := w.pool(t, plugin{Name: "one", Version: "1.0.0"}, func(cfg *pluginhost.PoolConfig) { cfg.ConfigureTimeout = 200 * time.Millisecond })
+	_, err := pool.Get(t.Context(), configured("", "hang"))
+	p := diag.Of(err)
+	if p == nil || p.Diagnostics[0].Code != pluginhost.CodeHangs || p.Retry != diag.Safe {
+		t.Errorf("got %v", err)
+	}
+	look(t, get(t, pool, configured("", "fine")))
+}
+
 func TestMaxParallelIsWhatThePluginSays(t *testing.T) {
 	w := newWorld(t)
 	pool := w.pool(t, plugin{Name: "one", Version: "0.1.0", MaxParallel: 1}, nil)

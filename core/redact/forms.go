@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"html"
 	"iter"
 	"net/url"
@@ -12,6 +13,10 @@ import (
 	"strings"
 	"unicode/utf8"
 )
+
+// minLeaf is the least length of a text inside a structured secret that is a
+// secret by itself: user names and the like are shorter.
+const minLeaf = 8
 
 // minCore is the least length of the part of a base64 text that is looked for when the
 // secret stands inside something longer.
@@ -33,9 +38,15 @@ func formsOf(secret string) iter.Seq[string] {
 	}
 }
 
-// parts are the secret itself, without surrounding space, and each of its lines.
+// parts are the secret itself, without surrounding space, each of its lines, and
+// what is inside a JSON text or a URL.
 func parts(secret string) []string {
-	out := []string{secret, strings.TrimSpace(secret)}
+	out := append(leaves(secret), secret, strings.TrimSpace(secret))
+	if u, err := url.Parse(secret); err == nil && u.User != nil {
+		if password, ok := u.User.Password(); ok {
+			out = append(out, password)
+		}
+	}
 	if !strings.ContainsAny(secret, "\r\n") {
 		return out
 	}
@@ -46,6 +57,37 @@ func parts(secret string) []string {
 	return out
 }
 
+// leaves are the longer texts in a secret that is a JSON object or array.
+func leaves(secret string) []string {
+	if s := strings.TrimSpace(secret); s == "" || s[0] != '{' && s[0] != '[' {
+		return nil
+	}
+	var tree any
+	if json.Unmarshal([]byte(secret), &tree) != nil {
+		return nil
+	}
+	var out []string
+	var walk func(any)
+	walk = func(tree any) {
+		switch t := tree.(type) {
+		case string:
+			if len(t) >= minLeaf {
+				out = append(out, parts(t)...)
+			}
+		case []any:
+			for _, v := range t {
+				walk(v)
+			}
+		case map[string]any:
+			for _, v := range t {
+				walk(v)
+			}
+		}
+	}
+	walk(tree)
+	return out
+}
+
 func plain(s string) []string { return []string{s} }
 
 func escaped(s string) []string {
@@ -53,14 +95,35 @@ func escaped(s string) []string {
 	out := []string{
 		query, path, strings.ReplaceAll(query, "+", "%20"), lowerEscapes(query), lowerEscapes(path),
 		inside(strconv.Quote(s)), inside(strconv.QuoteToASCII(s)),
-		html.EscapeString(s),
-		strings.ReplaceAll(s, "'", `'\''`),
+		html.EscapeString(s), xmlEscapes.Replace(s),
+		strings.ReplaceAll(s, "'", `'\''`), doubleQuoted.Replace(s), backslashed(s),
 	}
 	if utf8.ValidString(s) {
 		j := jsonString(s, false)
-		out = append(out, j, jsonString(s, true), asciiJSON(j), strings.ReplaceAll(j, "/", `\/`))
+		// The last is JSON inside a text of JSON.
+		out = append(out, j, jsonString(s, true), asciiJSON(j), strings.ReplaceAll(j, "/", `\/`), jsonString(j, false))
 	}
 	return out
+}
+
+var (
+	// xmlEscapes are those of writers that are not Go's.
+	xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
+	// doubleQuoted is a text between double quotes of a shell.
+	doubleQuoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`")
+)
+
+// backslashed is a word of a shell without quotes.
+func backslashed(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf
+		if !plain && !strings.ContainsRune("@%_+=:,./-\n", rune(c)) {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // inside is a quoted text without its quotes.
@@ -113,6 +176,14 @@ func encoded(s string) []string {
 		hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)),
 		base64.StdEncoding.EncodeToString(b), base64.RawStdEncoding.EncodeToString(b),
 	}
+	for _, width := range []int{64, 76} { // of PEM, and of the base64 command
+		for rest := out[2]; len(rest) > width; {
+			out = append(out, rest[:width])
+			if rest = rest[width:]; len(rest) <= width && len(rest) >= minCore {
+				out = append(out, rest)
+			}
+		}
+	}
 	// Where the secret begins at another place of a longer text, all of its base64
 	// but the ends stays the same.
 	for shift := range 3 {
@@ -126,5 +197,6 @@ func encoded(s string) []string {
 	for _, text := range out[2:] {
 		out = append(out, url.Replace(text))
 	}
-	return out
+	// Bytes as Go prints them.
+	return append(out, strings.Trim(fmt.Sprint(b), "[]"), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}"))
 }

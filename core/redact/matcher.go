@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // matcher finds all forms in one pass (Aho and Corasick). A state is the number of
@@ -139,6 +140,25 @@ func spans[T string | []byte](m *matcher, text T) iter.Seq[span] {
 			}
 		}
 	}
+}
+
+// hideBegun replaces what begins a form and ends at the sign for a cut.
+func (m *matcher) hideBegun(text string) string {
+	var b strings.Builder
+	var state int32
+	done := 0
+	for i := range len(text) {
+		if text[i] == cutSign[0] && strings.HasPrefix(text[i:], cutSign) {
+			if n := int(m.nodes[state].depth); n >= MinLength && i-n >= done {
+				b.WriteString(text[done : i-n])
+				b.WriteString(Mark)
+				done = i
+			}
+		}
+		state = m.step(state, text[i])
+	}
+	b.WriteString(text[done:])
+	return b.String()
 }
 
 // safe is how much of the beginning of a stream can be redacted without knowing

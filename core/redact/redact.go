@@ -78,11 +78,18 @@ func (r *Redactor) current() *matcher {
 	return m
 }
 
-// Redact replaces every secret. Text without secrets is returned as it is.
+// cutSign stands where text was cut off.
+const cutSign = "…"
+
+// Redact replaces every secret, and what may be the beginning of one before the
+// sign for a cut. Text without secrets is returned as it is.
 func (r *Redactor) Redact(text string) string {
 	m := r.current()
 	if m == nil {
 		return text
+	}
+	if strings.Contains(text, cutSign) {
+		text = m.hideBegun(text)
 	}
 	var b strings.Builder
 	done := 0

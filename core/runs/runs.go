@@ -4,7 +4,6 @@ package runs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/store"
 )
@@ -111,8 +111,9 @@ const claimAge = 10 * time.Second
 
 // claimed is whose a plan is, as it is stored.
 type claimed struct {
-	Run string    `json:"run"`
-	At  time.Time `json:"at"`
+	Run  string    `json:"run"`
+	At   time.Time `json:"at"`
+	Plan string    `json:"plan"`
 }
 
 // claim writes whose the plan is. A claim whose run was never opened is taken over,
@@ -120,7 +121,7 @@ type claimed struct {
 func (x *Index) claim(ctx context.Context, rec Record) error {
 	fail := func(err error) error { return fmt.Errorf("claim plan %s: %w", rec.PlanDigest, err) }
 	k := claimKey(rec.PlanDigest)
-	mine, err := json.Marshal(claimed{Run: rec.ID, At: rec.Opened})
+	mine, err := encodeClaim(rec)
 	if err != nil {
 		return fail(err)
 	}
@@ -135,9 +136,9 @@ func (x *Index) claim(ctx context.Context, rec Record) error {
 	if err != nil {
 		return fail(err)
 	}
-	var theirs claimed
-	if err := json.Unmarshal(earlier.Value, &theirs); err != nil {
-		return fail(fmt.Errorf("%s is damaged: %w", k, err))
+	theirs, err := openClaim(earlier)
+	if err != nil {
+		return err
 	}
 	run := theirs.Run
 	other, _, err := x.load(ctx, run)
@@ -168,6 +169,23 @@ func (x *Index) claim(ctx context.Context, rec Record) error {
 		return fail(err)
 	}
 	return nil
+}
+
+func encodeClaim(rec Record) ([]byte, error) {
+	return frame.Marshal(claimed{Run: rec.ID, At: rec.Opened, Plan: rec.PlanDigest})
+}
+
+func openClaim(it store.Item) (claimed, error) {
+	var c claimed
+	err := frame.Unmarshal(it.Value, "a claim", &c)
+	// What a newer runner wrote is still about the plan; else it is something else.
+	if (err == nil || errors.Is(err, frame.ErrNewer)) && it.Key != claimKey(c.Plan) {
+		err = fmt.Errorf("is not the claim of this plan, but of %q", c.Plan)
+	}
+	if err != nil {
+		return claimed{}, broken(c.Run, it.Key, err)
+	}
+	return c, nil
 }
 
 // Get reads one record by its full ID; a *NotFoundError when there is none.
@@ -288,7 +306,7 @@ func (x *Index) scan(ctx context.Context, prefix string) iter.Seq2[Record, error
 }
 
 func encode(rec Record) ([]byte, error) {
-	b, err := json.Marshal(rec)
+	b, err := frame.Marshal(rec)
 	if err != nil {
 		return nil, fmt.Errorf("write run %s: %w", rec.ID, err)
 	}
@@ -298,11 +316,21 @@ func encode(rec Record) ([]byte, error) {
 func decode(it store.Item) (Record, error) {
 	id := idOf(it.Key)
 	var rec Record
-	if err := json.Unmarshal(it.Value, &rec); err != nil {
-		return Record{}, &journal.DamageError{Run: id, Key: it.Key, What: "is not in the form of a run: " + err.Error()}
+	err := frame.Unmarshal(it.Value, "a run", &rec)
+	if (err == nil || errors.Is(err, frame.ErrNewer)) && rec.ID != id {
+		err = fmt.Errorf("is the record of run %q", rec.ID)
 	}
-	if rec.ID != id {
-		return Record{}, &journal.DamageError{Run: id, Key: it.Key, What: fmt.Sprintf("is the record of run %q", rec.ID)}
+	if err != nil {
+		return Record{}, broken(id, it.Key, err)
 	}
 	return rec, nil
+}
+
+// broken is damage, or the mark of a newer runner; what ends a sentence that
+// begins with the key.
+func broken(run, key string, what error) error {
+	if errors.Is(what, frame.ErrNewer) {
+		return fmt.Errorf("run %s: %s %w", run, key, what)
+	}
+	return &journal.DamageError{Run: run, Key: key, What: what.Error()}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // EnvKey is the environment variable that holds the state key: 32 bytes in base64.
@@ -19,8 +20,9 @@ const EnvKey = "RUNNER_STATE_KEY"
 const FileName = "state.key"
 
 // Load reads the state key from the environment variable RUNNER_STATE_KEY, else
-// from the file dir/state.key, which is made with mode 0600 when missing. A file that
-// others may read is refused. Errors about the key itself are ErrKey.
+// from the file dir/state.key, which is made with mode 0600 when missing: the key, and
+// a line that names it. A file that others may read is refused. Errors about the key
+// itself are ErrKey.
 func Load(dir string, lookupEnv func(string) (string, bool)) (*Key, error) {
 	if text, ok := lookupEnv(EnvKey); ok {
 		k, err := ParseKey(text)
@@ -39,7 +41,12 @@ func Load(dir string, lookupEnv func(string) (string, bool)) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state key: %w", err)
 	}
+	// The second line names the key, so that a damaged one is not taken for another.
+	text, named, hasName := strings.Cut(strings.TrimSpace(text), "\n")
 	k, err := ParseKey(text)
+	if err == nil && hasName && strings.TrimSpace(named) != k.ID() {
+		err = fmt.Errorf("%w: it does not have the name in its second line, so that it is damaged; take it back from a copy, as nothing else opens what is sealed", ErrKey)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -75,7 +82,10 @@ func makeKeyFile(path string) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(secret) + "\n")
+	k, err := newKey(secret)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%s\n%s\n", base64.StdEncoding.EncodeToString(secret), k.ID())
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

@@ -98,6 +98,9 @@ func (k *Key) Seal(plain []byte, at Place) []byte {
 	return k.aead.Seal(out, nonce, plain, bound(out[:n], at))
 }
 
+// Sealed reports whether b has the form of what Seal makes, with whatever key.
+func Sealed(b []byte) bool { return len(b) >= headLen && string(b[:len(mark)]) == mark }
+
 // Open decrypts what Seal made for the same place. Errors are ErrWrongKey, with both
 // key IDs in the message, ErrDamaged and ErrNewer.
 func (k *Key) Open(sealed []byte, at Place) ([]byte, error) {

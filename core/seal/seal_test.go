@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/runner-pipelines/runner/core/internal/figures"
 	"github.com/runner-pipelines/runner/core/seal"
 )
 
@@ -210,6 +211,47 @@ func TestADamagedKeyFileIsNotReplaced(t *testing.T) {
 			t.Errorf("the file was changed (error %v)", err)
 		}
 	}
+}
+
+// Every bit of the file is changed, and the file is cut at every byte: it is refused,
+// or holds the same key.
+func TestADamagedKeyIsNeverAnotherKey(t *testing.T) {
+	dir := t.TempDir()
+	k, err := seal.Load(dir, env(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "state.key")
+	original, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried, refused := 0, 0
+	try := func(what string, content []byte) {
+		t.Helper()
+		tried++
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := seal.Load(dir, env(nil))
+		switch {
+		case err == nil && got.ID() != k.ID():
+			t.Fatalf("%s: another key is used", what)
+		case err != nil && (!errors.Is(err, seal.ErrKey) || !strings.Contains(err.Error(), path)):
+			t.Fatalf("%s: %v", what, err)
+		case err != nil:
+			refused++
+		}
+	}
+	for i := range original {
+		for bit := range 8 {
+			b := bytes.Clone(original)
+			b[i] ^= 1 << bit
+			try(fmt.Sprintf("byte %d", i), b)
+		}
+		try(fmt.Sprintf("cut at %d", i), original[:i])
+	}
+	figures.Record(t, "Damage", "state key: bits flipped, and cuts", "%d, %d refused, the others leave the same key", tried, refused)
 }
 
 func TestHashes(t *testing.T) {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"github.com/runner-pipelines/runner/plugins/local/internal/control"
 	"github.com/runner-pipelines/runner/sdk"
 	"github.com/runner-pipelines/runner/sdk/action"
 	"github.com/runner-pipelines/runner/sdk/metrics"
@@ -48,4 +49,7 @@ func wanted() map[string]string {
 	}
 }
 
-func main() { sdk.Serve(plugin()) }
+func main() {
+	minder = new(control.Minder)
+	sdk.Serve(plugin())
+}

@@ -129,8 +129,16 @@ func (s *Service) dir(c call.Call) (service.Dir, error) {
 	if name == "" {
 		name = service.NameFor(c)
 	}
-	return service.At(root, name), nil
+	dir := service.At(root, name)
+	if c.Run != "" {
+		minder.Mind(dir)
+	}
+	return dir, nil
 }
+
+// minder brings the services of the present run back when their proxies are
+// killed. It is nil outside of a plugin's process.
+var minder *control.Minder
 
 // Observe reads the record that the keeper of the service writes; what stands
 // there is what the proxy does, or will do as soon as it runs again.

@@ -182,6 +182,46 @@ func TestKeeperAndFrontKilled(t *testing.T) {
 	}
 }
 
+// TestBothKilledWhileMinded: during a run nothing needs to be asked of the service
+// for it to come back.
+func TestBothKilledWhileMinded(t *testing.T) {
+	d := canary(t)
+	before, seen := d.state(), d.observe()
+	new(control.Minder).Mind(d.dir)
+	for _, id := range []proc.ID{before.Keeper, before.Front} {
+		if err := syscall.Kill(id.PID, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kill(t, before.Front)
+	kill(t, before.Keeper)
+	killed := time.Now()
+	eventually(t, "the public is answered again", func() bool {
+		res, err := http.Get(d.url())
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	t.Logf("the port answered again after %v", time.Since(killed).Round(time.Millisecond))
+	if diff := cmp.Diff(seen, d.observe()); diff != "" {
+		t.Errorf("the world has changed (-before +after):\n%s", diff)
+	}
+	after := d.state()
+	if diff := cmp.Diff(replicas(before), replicas(after)); diff != "" {
+		t.Errorf("replicas were started again (-before +after):\n%s", diff)
+	}
+	// One that is told to end is not brought back.
+	if err := syscall.Kill(after.Keeper.PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "keeper and front have ended", func() bool { return !after.Keeper.Alive() && !after.Front.Alive() })
+	if now := d.state(); now.Keeper.PID != 0 {
+		t.Errorf("the service that was ended has a keeper again: %v", now.Keeper)
+	}
+}
+
 func TestEverythingKilled(t *testing.T) {
 	d := canary(t)
 	before, seen := d.state(), d.observe()

@@ -24,8 +24,8 @@ import (
 // verdict splits the diagnostics of an answer: warnings are given back, errors
 // and a failure are the error.
 func verdict(pb []*pluginpb.Diagnostic, failure *pluginpb.Failure) (diag.List, error) {
-	diags := wire.DiagnosticsFromPB(pb)
-	if p := wire.FailureFromPB(failure); p != nil {
+	diags := diagnostics(pb)
+	if p := problem(failure); p != nil {
 		p.Diagnostics = append(p.Diagnostics, diags...)
 		return nil, p
 	}
@@ -56,7 +56,7 @@ func (p *Process) Validate(ctx context.Context, kind schema.Kind, component stri
 	if err != nil {
 		return nil, p.failed(ctx, "validate", err)
 	}
-	return wire.DiagnosticsFromPB(r.GetDiagnostics()), nil
+	return diagnostics(r.GetDiagnostics()), nil
 }
 
 func (p *Process) Check(ctx context.Context, c call.Call) (string, diag.List, error) {
@@ -64,7 +64,7 @@ func (p *Process) Check(ctx context.Context, c call.Call) (string, diag.List, er
 	if err != nil {
 		return "", nil, p.failed(ctx, "check", err)
 	}
-	return r.GetIdentity(), wire.DiagnosticsFromPB(r.GetDiagnostics()), nil
+	return cutText(r.GetIdentity(), MaxText), diagnostics(r.GetDiagnostics()), nil
 }
 
 func (p *Process) Reconcile(ctx context.Context, c call.Call, kind schema.Kind, component, operation string, config value.Value, handle *call.Handle) (Reconciliation, error) {
@@ -74,8 +74,14 @@ func (p *Process) Reconcile(ctx context.Context, c call.Call, kind schema.Kind, 
 	if err != nil {
 		return Reconciliation{}, p.failed(ctx, "reconcile", err)
 	}
-	if f := wire.FailureFromPB(r.GetFailure()); f != nil {
+	if f := problem(r.GetFailure()); f != nil {
 		return Reconciliation{}, f
+	}
+	var l limited
+	l.handle(r.GetHandle())
+	l.outcome(r.GetOutcome())
+	if l.what != "" {
+		return Reconciliation{}, p.broke("reconcile", "%s", l.what)
 	}
 	out := Reconciliation{State: call.Unknown, Retry: wire.DurationFromPB(r.GetRetryAfter())}
 	switch r.GetState() {
@@ -105,10 +111,18 @@ func (p *Process) PlanAction(ctx context.Context, c call.Call, component string,
 	if err != nil {
 		return ActionPlan{}, err
 	}
+	var l limited
+	l.changes(r.GetChanges())
+	l.value(r.GetOutputs())
+	l.entries("paths", len(r.GetDeferred().GetNeeds()))
+	l.bytes("the version of the world", len(r.GetWorldVersion()), MaxWorld)
+	if l.what != "" {
+		return ActionPlan{}, p.broke("plan", "%s", l.what)
+	}
 	return ActionPlan{
 		Diagnostics: diags, Changes: wire.ChangesFromPB(r.GetChanges()), Outputs: wire.ValueFromPB(r.GetOutputs()), Sealed: r.GetSealedPlan(),
 		World: r.GetWorldVersion(), WayBack: wire.WayBackFromPB(r.GetWayBack()), Estimate: wire.DurationFromPB(r.GetEstimate()),
-		Deferred: r.GetDeferred().GetReason(), Needs: wire.PathsFromPB(r.GetDeferred().GetNeeds()),
+		Deferred: cutText(r.GetDeferred().GetReason(), MaxText), Needs: wire.PathsFromPB(r.GetDeferred().GetNeeds()),
 	}, nil
 }
 
@@ -133,6 +147,13 @@ func (p *Process) ReadAction(ctx context.Context, c call.Call, component string,
 	if err != nil {
 		return ReadResult{}, err
 	}
+	var l limited
+	l.changes(r.GetDrift())
+	l.value(r.GetOutputs())
+	l.bytes("the version of the world", len(r.GetWorldVersion()), MaxWorld)
+	if l.what != "" {
+		return ReadResult{}, p.broke("read", "%s", l.what)
+	}
 	return ReadResult{Diagnostics: diags, Outputs: wire.ValueFromPB(r.GetOutputs()), Drift: wire.ChangesFromPB(r.GetDrift()), World: r.GetWorldVersion()}, nil
 }
 
@@ -144,16 +165,16 @@ func (p *Process) Observe(ctx context.Context, c call.Call, component string, co
 	if _, err := verdict(r.GetDiagnostics(), r.GetFailure()); err != nil {
 		return target.Observation{}, err
 	}
+	var l limited
+	if l.observation(r); l.what != "" {
+		return target.Observation{}, p.broke("observe", "%s", l.what)
+	}
 	out := target.Observation{Stable: r.GetStable(), Releases: wire.ReleasesFromPB(r.GetReleases()), World: r.GetWorldVersion()}
 	for _, w := range r.GetWeights() {
-		weight := target.Weight(w.GetWeight())
-		if weight < 0 || weight > target.Full {
-			return target.Observation{}, p.broke("observe", "release %q has a weight of %s", w.GetRelease(), weight)
-		}
 		if out.Weights == nil {
 			out.Weights = map[string]target.Weight{}
 		}
-		out.Weights[w.GetRelease()] = weight
+		out.Weights[w.GetRelease()] = target.Weight(w.GetWeight())
 	}
 	return out, nil
 }
@@ -170,6 +191,10 @@ func (p *Process) PlanTarget(ctx context.Context, c call.Call, component string,
 	caps, err := wire.CapabilitiesFromPB(r.GetCapabilities())
 	if err != nil {
 		return TargetPlan{}, p.broke("plan", "%v", err)
+	}
+	var l limited
+	if l.changes(r.GetChanges()); l.what != "" {
+		return TargetPlan{}, p.broke("plan", "%s", l.what)
 	}
 	return TargetPlan{Diagnostics: diags, Capabilities: caps, Changes: wire.ChangesFromPB(r.GetChanges()), Estimate: wire.DurationFromPB(r.GetEstimate())}, nil
 }
@@ -221,6 +246,10 @@ func (p *Process) Next(ctx context.Context, component string, config value.Value
 	if _, err := verdict(r.GetDiagnostics(), nil); err != nil {
 		return strategy.Decision{}, err
 	}
+	var l limited
+	if l.decision(r); l.what != "" {
+		return strategy.Decision{}, p.broke("next", "%s", l.what)
+	}
 	d, err := wire.DecisionFromPB(r)
 	if err != nil {
 		return strategy.Decision{}, p.broke("next", "%v", err)
@@ -237,6 +266,10 @@ func (p *Process) Measure(ctx context.Context, c call.Call, component string, co
 	}
 	if _, err := verdict(nil, r.GetFailure()); err != nil {
 		return metrics.Measurement{}, err
+	}
+	var l limited
+	if l.measurement(r, releases); l.what != "" {
+		return metrics.Measurement{}, p.broke("measure", "%s", l.what)
 	}
 	m, err := wire.MeasurementFromPB(r)
 	if err != nil {

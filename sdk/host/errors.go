@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,10 +100,76 @@ func shorten(s string) string {
 	return s
 }
 
+// Fault is a call that got no proper answer: Kind is ErrLost or ErrProtocol.
+type Fault struct {
+	Kind      error
+	Plugin    string
+	Operation string
+	// What happened, in words that end a sentence.
+	What string
+	// Tail is the end of what the process said, as a paragraph; may be empty.
+	Tail string
+	// Mutating: the operation may have had its effect.
+	Mutating bool
+}
+
+func (f *Fault) Error() string {
+	return fmt.Sprintf("%s: %s: plugin %q: %s%s", f.Operation, f.Kind, f.Plugin, f.What, f.Tail)
+}
+
+func (f *Fault) Unwrap() error { return f.Kind }
+
+// Codes of the diagnostics of Explain.
+const (
+	CodeProtocol = "plugin_protocol"
+	CodeLost     = "plugin_lost"
+)
+
+// Explain says to people what a *Fault means; component is what was asked for,
+// empty where the message stands beside its name.
+// It is nil for any other error.
+func Explain(err error, component string) *diag.Problem {
+	var f *Fault
+	if !errors.As(err, &f) {
+		return nil
+	}
+	words := strconv.Quote(strings.ReplaceAll(f.Operation, "_", " "))
+	if component != "" {
+		words += " of " + component
+	}
+	d := diag.Diagnostic{Severity: diag.Error, Code: CodeProtocol, Summary: "Plugin broke the protocol"}
+	d.Detail = fmt.Sprintf("The plugin %q answered the operation %s with what it must not: %s.", f.Plugin, words, f.What)
+	advice := " This is a mistake in the plugin, not in the pipeline: tell its author, or use another version of it."
+	p := &diag.Problem{Effect: diag.None}
+	if f.Kind == ErrLost {
+		d.Code, d.Summary = CodeLost, "Plugin was lost"
+		d.Detail = fmt.Sprintf("The plugin %q gave no answer to the operation %s: %s.", f.Plugin, words, f.What)
+		advice = " Look into what it said (RUNNER_LOG=debug shows all of it), then try again or use another version of the plugin."
+	}
+	if f.Mutating {
+		d.Detail += " Whether the operation had its effect is not known."
+		p.Effect = diag.Unknown
+	}
+	d.Detail += advice + f.Tail
+	p.Diagnostics = diag.List{d}
+	return p.WithCause(err)
+}
+
+// mutating are the operations that change something.
+var mutating = map[string]bool{"run": true, "undo": true, "install": true, "set_weight": true, "scale": true, "settle": true, "retire": true}
+
+func (p *Process) fault(kind error, operation, what, tail string) error {
+	return &Fault{Kind: kind, Plugin: p.name, Operation: operation, What: what, Tail: tail, Mutating: mutating[operation]}
+}
+
 // failed reads the gRPC error of a call.
 func (p *Process) failed(ctx context.Context, operation string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", operation, ctx.Err())
+	}
+	// The other side knows the deadline too, and may notice it first.
+	if at, ok := ctx.Deadline(); ok && time.Until(at) < 100*time.Millisecond {
+		return fmt.Errorf("%s: %w", operation, context.DeadlineExceeded)
 	}
 	switch status.Code(err) {
 	case codes.Unavailable, codes.Canceled:
@@ -113,22 +180,22 @@ func (p *Process) failed(ctx context.Context, operation string, err error) error
 			return p.lost(operation)
 		}
 	case codes.ResourceExhausted:
-		return fmt.Errorf("%s: %w: the answer of plugin %q is larger than %d MiB", operation, ErrProtocol, p.name, handshake.MaxMessage>>20)
+		return p.broke(operation, "its answer is larger than %d MiB", handshake.MaxMessage>>20)
 	}
-	return p.broke(operation, "%s", status.Convert(err).Message())
+	return p.broke(operation, "%s", cutText(status.Convert(err).Message(), MaxText))
 }
 
 // broke is an answer that must not be.
 func (p *Process) broke(operation, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: plugin %q: %s", operation, ErrProtocol, p.name, fmt.Sprintf(format, args...))
+	return p.fault(ErrProtocol, operation, fmt.Sprintf(format, args...), "")
 }
 
 // lost says how the process ended, if it did.
 func (p *Process) lost(operation string) error {
 	if p.ended(500 * time.Millisecond) {
-		return fmt.Errorf("%s: %w: the process of plugin %q has ended (%s)%s", operation, ErrLost, p.name, exitText(p.run.exit), p.run.tail.text())
+		return p.fault(ErrLost, operation, "its process has ended ("+exitText(p.run.exit)+")", p.run.tail.text())
 	}
-	return fmt.Errorf("%s: %w: plugin %q closed the connection", operation, ErrLost, p.name)
+	return p.fault(ErrLost, operation, "it closed the connection", "")
 }
 
 // ended reports whether the process has ended, or does so in a moment.

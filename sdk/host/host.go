@@ -12,6 +12,7 @@ import (
 
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/internal/coredump"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/schema"
 	"github.com/runner-pipelines/runner/sdk/strategy"
@@ -26,6 +27,11 @@ var (
 	// ErrProtocol means that the plugin answered with what it must not.
 	ErrProtocol = errors.New("plugin broke the protocol")
 )
+
+// ForbidCoreDumps keeps the memory of this process out of core files, and with
+// it that of the plugins it starts. The environment variable RUNNER_CORE_DUMPS
+// allows them again, for debugging.
+func ForbidCoreDumps() { coredump.Forbid(os.Getenv) }
 
 // Config says how to start a process.
 type Config struct {

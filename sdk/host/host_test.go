@@ -183,6 +183,7 @@ func TestDescribeTellsWhatIsServed(t *testing.T) {
 		"fake_once":       "action run:once:reconcile undo:convergent:reconcile plan:read read:read",
 		"fake_convergent": "action run:convergent undo:convergent plan:read read:read",
 		"fake_plain":      "action run:once",
+		"fake_leak":       "action run:once:reconcile undo:convergent:reconcile plan:read",
 		"fake_target":     "target observe:read plan:read install:convergent set_weight:convergent settle:convergent retire:convergent scale:convergent",
 		"fake_strategy":   "strategy next:read",
 		"fake_metrics":    "metrics measure:read",

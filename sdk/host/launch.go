@@ -2,7 +2,6 @@ package host
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/runner-pipelines/runner/sdk/internal/coredump"
 	"github.com/runner-pipelines/runner/sdk/internal/handshake"
 )
 
@@ -55,6 +55,9 @@ func newLaunched(cfg Config) *launched {
 	l.cmd = exec.Command(cfg.Command[0], cfg.Command[1:]...)
 	l.cmd.Dir = cfg.Dir
 	l.cmd.Env = append(slices.Clone(cfg.Env), handshake.EnvCertificate+"="+string(cfg.Certificate.pem))
+	if allowed := os.Getenv(coredump.Env); allowed != "" {
+		l.cmd.Env = append(l.cmd.Env, coredump.Env+"="+allowed)
+	}
 	if cfg.Alive != nil {
 		l.cmd.ExtraFiles = []*os.File{nil, cfg.Alive}
 	}
@@ -139,7 +142,7 @@ func (l *launched) readOutput(r io.Reader) {
 	}
 	_ = l.fromProcess.Close()
 	out := newLines(l.log)
-	scan(in, func(line []byte, _ bool) { out.log(slog.LevelDebug, string(line), "stream", "stdout") })
+	scan(in, func(line []byte, cut bool) { out.log(slog.LevelDebug, lineText(line, cut), "stream", "stdout") })
 	out.flush()
 }
 
@@ -185,7 +188,7 @@ func (l *launched) readLog(r io.Reader) {
 			out.entry(entry)
 			return
 		}
-		text := string(bytes.ToValidUTF8(line, []byte("\uFFFD")))
+		text := lineText(line, cut)
 		l.tail.add(text)
 		level := slog.LevelDebug
 		if l.tail.inPanic() {

@@ -220,7 +220,7 @@ func TestBrokenProtocolIsNamed(t *testing.T) {
 			return err
 		}, "the memory has 16385 bytes"},
 		"measure": {func() error {
-			_, err := p.Measure(ctx, key(), "x", none, nil, time.Time{}, time.Time{})
+			_, err := p.Measure(ctx, key(), "x", none, []target.Release{{ID: "r"}}, time.Time{}, time.Time{})
 			return err
 		}, `release "r" has no data`},
 		"reconcile": {func() error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +31,8 @@ func operate[T any, M message[T]](ctx context.Context, p *Process, c call.Call, 
 	}
 	select {
 	case <-p.run.done:
-		return Outcome{}, diag.WithEffect(diag.None, p.lost(name))
+		// Another process can do it.
+		return Outcome{}, diag.Retryable(p.lost(name))
 	default:
 	}
 	o := &operation{p: p, ctx: ctx, call: c, name: name, sink: sink}
@@ -69,6 +72,7 @@ type operation struct {
 	patience *time.Timer
 
 	sinkErr error
+	handles int
 	outcome *pluginpb.Outcome
 }
 
@@ -120,14 +124,20 @@ func (o *operation) event(e *pluginpb.Event) error {
 	switch x := e.GetEvent().(type) {
 	case *pluginpb.Event_Log:
 		if o.sink != nil {
-			l := x.Log
-			o.sink.Log(Line{Time: wire.TimeFromPB(l.GetTime()), Level: wire.LevelFromPB(l.GetLevel()), Message: l.GetMessage(), Attrs: l.GetAttributes(), Stream: l.GetStream()})
+			o.sink.Log(logLine(x.Log))
 		}
 	case *pluginpb.Event_Progress:
 		if o.sink != nil {
-			o.sink.Progress(int(x.Progress.GetPercent()), x.Progress.GetMessage())
+			o.sink.Progress(int(min(max(x.Progress.GetPercent(), -1), 100)), cutText(x.Progress.GetMessage(), MaxText))
 		}
 	case *pluginpb.Event_Handle:
+		var l limited
+		l.handle(x.Handle)
+		o.handles++
+		l.that(o.handles <= MaxHandles, "it sent more than %d handles", MaxHandles)
+		if l.what != "" {
+			return o.p.broke(o.name, "%s", l.what)
+		}
 		if o.sink == nil {
 			break
 		}
@@ -139,6 +149,10 @@ func (o *operation) event(e *pluginpb.Event) error {
 		if x.Outcome.GetOutputs() == nil && x.Outcome.GetFailure() == nil {
 			return o.p.broke(o.name, "the outcome says neither success nor failure")
 		}
+		var l limited
+		if l.outcome(x.Outcome); l.what != "" {
+			return o.p.broke(o.name, "%s", l.what)
+		}
 		o.outcome = x.Outcome
 		// The end of the stream follows at once, or is not waited for.
 		o.limit()
@@ -146,6 +160,25 @@ func (o *operation) event(e *pluginpb.Event) error {
 		return o.p.broke(o.name, "an event says nothing")
 	}
 	return nil
+}
+
+// logLine keeps of a line what the limits allow.
+func logLine(l *pluginpb.Log) Line {
+	out := Line{Time: wire.TimeFromPB(l.GetTime()), Level: wire.LevelFromPB(l.GetLevel()), Message: cutText(l.GetMessage(), MaxLogMessage)}
+	if s := l.GetStream(); s == "stdout" || s == "stderr" {
+		out.Stream = s
+	}
+	if attrs := l.GetAttributes(); len(attrs) > 0 {
+		out.Attrs = make(map[string]string, min(len(attrs), MaxLogAttrs))
+		for _, name := range slices.Sorted(maps.Keys(attrs)) {
+			if len(out.Attrs) == MaxLogAttrs-1 && len(attrs) > MaxLogAttrs {
+				out.Attrs["…"] = fmt.Sprintf("(%d attributes more)", len(attrs)-len(out.Attrs))
+				break
+			}
+			out.Attrs[cutText(name, MaxName)] = cutText(attrs[name], MaxLogAttr)
+		}
+	}
+	return out
 }
 
 // ended reads the end of the stream.
@@ -160,7 +193,7 @@ func (o *operation) ended(err error) (Outcome, error) {
 		if o.p.ended(0) {
 			return Outcome{}, fmt.Errorf("%w: %w", stopped, o.p.lost(o.name))
 		}
-		return Outcome{}, fmt.Errorf("%w: %w: plugin %q did not stop within %s", stopped, ErrLost, o.p.name, o.p.grace)
+		return Outcome{}, fmt.Errorf("%w: %w", stopped, o.p.fault(ErrLost, o.name, fmt.Sprintf("it did not stop within %s", o.p.grace), ""))
 	}
 	return Outcome{}, o.p.failed(o.ctx, o.name, err)
 }
@@ -192,7 +225,7 @@ func (o *operation) result() (Outcome, error) {
 // outcomeFromPB gives either an outcome or a problem.
 func outcomeFromPB(o *pluginpb.Outcome) (Outcome, *diag.Problem) {
 	if f := o.GetFailure(); f != nil {
-		return Outcome{}, wire.FailureFromPB(f)
+		return Outcome{}, problem(f)
 	}
 	out := Outcome{
 		Outputs: wire.ValueFromPB(o.GetOutputs()), Artifacts: wire.ArtifactsFromPB(o.GetArtifacts()), Undo: o.GetSealedUndo(), World: o.GetWorldVersion(),

@@ -104,6 +104,15 @@ func (l *lines) entry(e entry) {
 	_ = l.to.Handler().Handle(context.Background(), r)
 }
 
+// lineText is a line as text; one that was cut ends in the sign for it.
+func lineText(line []byte, cut bool) string {
+	text := strings.ToValidUTF8(string(line), "\uFFFD")
+	if cut {
+		text += "…"
+	}
+	return text
+}
+
 // entry is a log line in hclog's JSON form.
 type entry struct {
 	at      time.Time
@@ -214,6 +223,7 @@ type drainTo struct {
 	tail   *tail // may be nil
 	stream string
 	rest   []byte
+	cut    bool // more than rest came
 }
 
 var _ io.Writer = (*drainTo)(nil)
@@ -222,18 +232,20 @@ func (d *drainTo) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, b := range p {
-		if b != '\n' && len(d.rest) < maxLine {
-			d.rest = append(d.rest, b)
+		if b != '\n' {
+			if len(d.rest) < maxLine {
+				d.rest = append(d.rest, b)
+			} else {
+				d.cut = true
+			}
 			continue
 		}
-		line := strings.ToValidUTF8(string(d.rest), "\uFFFD")
+		line := lineText(d.rest, d.cut)
 		if d.tail != nil {
 			d.tail.add(line)
 		}
 		d.out.log(slog.LevelDebug, line, "stream", d.stream)
-		if d.rest = d.rest[:0]; b != '\n' {
-			d.rest = append(d.rest, b)
-		}
+		d.rest, d.cut = d.rest[:0], false
 	}
 	return len(p), nil
 }

@@ -49,7 +49,12 @@ One run at a time has an environment, from its first stage there to its last. An
 is refused and told who has it, or waits for it with -lock-timeout; Ctrl-C ends the wait.
 
 The first Ctrl-C lets what is under way end and stops; the second stops at once. Both
-leave a run that runner resume goes on with.`,
+leave a run that runner resume goes on with. SIGTERM is the first, and two seconds
+later the second, unless traffic is being given back; a terminal that is closed is the
+first. Nobody has to read the output: a run goes on without.
+
+When the state cannot be written for 15 seconds, nothing new is begun, and rollouts
+under way go back to the stable release.`,
 	}
 	c.Flags.BoolVar(&opts.AutoApprove, "auto-approve", false, "do not ask before the run")
 	opts.Display.Flags(c.Flags)

@@ -24,9 +24,18 @@ func Yes(env *command.Env, said bool, nobody string) error {
 		return &command.ExitError{Code: command.Failed, Message: "Error: Nobody to ask\n\n" + nobody}
 	}
 	fmt.Fprint(env.Stderr, "\nDo this? Only yes is accepted: ")
-	answer, _ := bufio.NewReader(env.Stdin).ReadString('\n')
-	if strings.TrimSpace(answer) != "yes" {
+	answers := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(env.Stdin).ReadString('\n')
+		answers <- answer
+	}()
+	select {
+	case answer := <-answers:
+		if strings.TrimSpace(answer) == "yes" {
+			return nil
+		}
 		return &command.ExitError{Code: command.Failed, Message: "Nothing was done."}
+	case <-env.Interrupts:
+		return &command.ExitError{Code: command.Interrupted, Message: "\nNothing was done."}
 	}
-	return nil
 }

@@ -8,10 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/runner-pipelines/runner/core/diagnostics"
+	"github.com/runner-pipelines/runner/core/pluginhost"
+	"github.com/runner-pipelines/runner/core/store"
 )
 
 // Env is what a command may touch of the process around it.
@@ -26,9 +29,14 @@ type Env struct {
 	Version string
 	// Interactive: a person can be asked on Stdin.
 	Interactive bool
-	// Interrupts gets a value for every Ctrl-C or termination signal; may be nil.
-	Interrupts <-chan struct{}
-	// Interrupt adds one to Interrupts, for a terminal whose keys are read; may be nil.
+	// Interrupts gets every Ctrl-C and termination signal; may be nil.
+	Interrupts <-chan os.Signal
+	// Outlive makes the process go on when nobody reads Stdout any more; what it
+	// returns waits for a reader that is there. May be nil.
+	Outlive func() (flush func())
+	// Terminal is what Stdout is, where that can be drawn on; else nil.
+	Terminal *os.File
+	// Interrupt stands for a Ctrl-C where the keys are read; may be nil.
 	Interrupt func()
 	// ExeDir is the folder of the program; may be empty.
 	ExeDir string
@@ -36,6 +44,12 @@ type Env struct {
 	User   string
 	Groups []string
 	Host   string
+
+	// WrapStore and Launch are for tests that stop the program at an exact place:
+	// what stands between it and its state, and what starts its plugins. Nil: nothing,
+	// and pluginhost.Start.
+	WrapStore func(store.Store) store.Store
+	Launch    pluginhost.Launch
 }
 
 // Getenv reads an environment variable; empty when it is not set.
@@ -246,11 +260,16 @@ func exitCode(env *Env, err error) int {
 		fmt.Fprintf(env.Stderr, "Error: Wrong use of the command line\n\n%s To see how it is used:\n  runner %s -help\n", usage.Message, usage.Command.Name)
 		return Failed
 	}
-	fmt.Fprintf(env.Stderr, "Error: %s\n", sentence(err.Error()))
+	fmt.Fprintf(env.Stderr, "Error: %s\n", Sentence(err.Error()))
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		fmt.Fprintf(env.Stderr, "\n%s\n", advised.Advice())
+	}
 	return Failed
 }
 
-func sentence(s string) string {
+// Sentence begins with a capital letter what is to stand as a sentence.
+func Sentence(s string) string {
 	if s == "" {
 		return s
 	}

@@ -4,14 +4,11 @@ package display
 
 import (
 	"flag"
-	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
 	"charm.land/lipgloss/v2"
-	"github.com/mattn/go-isatty"
 
 	"github.com/runner-pipelines/runner/core/cli/ci"
 	"github.com/runner-pipelines/runner/core/cli/command"
@@ -38,7 +35,7 @@ func New(env *command.Env, dir string, o Options) view.View {
 		return view.NewJSON(env.Stdout)
 	case drawable(env):
 		return live.New(live.Options{
-			In: env.Stdin, Out: env.Stdout, Environ: env.Environ, Interrupt: env.Interrupt,
+			In: env.Stdin, Lines: env.Stdout, Terminal: env.Terminal, Environ: env.Environ, Interrupt: env.Interrupt,
 			NoColor: o.NoColor || env.Getenv("NO_COLOR") != "", ASCII: !unicode(env),
 		})
 	}
@@ -48,11 +45,10 @@ func New(env *command.Env, dir string, o Options) view.View {
 // Paint is the style for what is written once: colours where the command's
 // standard output is a terminal that has them.
 func Paint(env *command.Env, noColor bool) paint.Style {
-	f, ok := env.Stdout.(*os.File)
-	if noColor || env.Getenv("NO_COLOR") != "" || env.Getenv("TERM") == "dumb" || !ok || !terminal(f) {
+	if noColor || env.Getenv("NO_COLOR") != "" || env.Getenv("TERM") == "dumb" || env.Terminal == nil {
 		return paint.Style{ASCII: !unicode(env)}
 	}
-	lipgloss.EnableLegacyWindowsANSI(f)
+	lipgloss.EnableLegacyWindowsANSI(env.Terminal)
 	style := paint.Colours()
 	style.ASCII = !unicode(env)
 	return style
@@ -91,12 +87,7 @@ func drawable(env *command.Env) bool {
 	if term == "dumb" || term == "" && runtime.GOOS != "windows" || env.Getenv("CI") != "" {
 		return false
 	}
-	return env.Interactive && terminal(env.Stdout)
-}
-
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
+	return env.Interactive && env.Terminal != nil
 }
 
 // unicode reports whether the terminal says that it shows more than ASCII.

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -17,6 +19,8 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/engine"
 	"github.com/runner-pipelines/runner/core/journal"
+	"github.com/runner-pipelines/runner/core/journal/spool"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
@@ -34,6 +38,10 @@ type Options struct {
 	Vars, Files []string
 	// Note is a remark for the journal of a run that is opened.
 	Note string
+	// Back: the run is resumed only to take it back.
+	Back bool
+	// Unwind takes a resumed run back, when that could not be posted.
+	Unwind *kernel.RunUnwinding
 }
 
 // Run opens a run for a plan and drives it.
@@ -59,7 +67,11 @@ func Run(ctx context.Context, w *workspace.Workspace, v view.View, p *plan.Plan,
 		return err
 	}
 	defer letGo(ctx, w, locks)
-	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, locks: locks, opts: opts}
+	kept, err := spool.Open(w.SpoolDir(), rec.ID)
+	if err != nil {
+		return err
+	}
+	d := &driver{w: w, v: v, rec: rec, plan: p, prog: prog, pool: pool, locks: locks, opts: opts, spool: kept}
 	return d.drive(ctx, kernel.New(&p.Graph), journal.At(w.Store, rec.ID, journal.Head{}))
 }
 
@@ -82,7 +94,7 @@ func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.R
 	if !rec.Closed.IsZero() {
 		return Ended(rec)
 	}
-	past, err := Past(ctx, w, rec)
+	past, err := past(ctx, w, rec, false, true)
 	if err != nil {
 		return err
 	}
@@ -91,7 +103,10 @@ func Resume(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.R
 		return err
 	}
 	defer pool.StopAll()
-	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, locks: locks, opts: opts}
+	if err := pool.Pinned(sources(prog, past.State, opts.Back)); err != nil {
+		return unpinned(err)
+	}
+	d := &driver{w: w, v: v, rec: rec, plan: past.Plan, prog: prog, pool: pool, locks: locks, opts: opts, spool: past.spool, gone: past.away}
 	return d.drive(ctx, past.State, journal.At(w.Store, rec.ID, past.Head))
 }
 
@@ -102,19 +117,22 @@ type History struct {
 	Head  journal.Head
 	// Events is filled by Past only when asked for.
 	Events []kernel.Event
+	// spool has what the store lacks, and away is why it could not be brought there.
+	spool *spool.Spool
+	away  error
 }
 
 // Past folds a run's journal, from a snapshot where there is one.
 func Past(ctx context.Context, w *workspace.Workspace, rec runs.Record) (*History, error) {
-	return past(ctx, w, rec, false)
+	return past(ctx, w, rec, false, false)
 }
 
 // Whole folds a run's journal from the beginning and keeps every event.
 func Whole(ctx context.Context, w *workspace.Workspace, rec runs.Record) (*History, error) {
-	return past(ctx, w, rec, true)
+	return past(ctx, w, rec, true, false)
 }
 
-func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bool) (*History, error) {
+func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole, mine bool) (*History, error) {
 	encoded, err := w.Runs.Plan(ctx, rec.ID)
 	if err != nil {
 		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
@@ -123,7 +141,21 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 	if err != nil {
 		return nil, fmt.Errorf("plan of run %s: %w", rec.ID, err)
 	}
+	if err := samePlan(rec, p); err != nil {
+		return nil, err
+	}
 	h := &History{Plan: p, State: kernel.New(&p.Graph)}
+	ends := NewEnds(w.HeadDir(), rec)
+	st := w.Store
+	h.spool, h.away, err = recovered(ctx, w, rec, mine)
+	switch {
+	case err != nil && mine:
+		return nil, forked(err, spool.Path(w.SpoolDir(), rec.ID))
+	case err != nil:
+		fmt.Fprintf(w.Env.Stderr, "%s. That file is left out.\n", command.Sentence(err.Error()))
+	case len(h.spool.Items()) > 0:
+		st = journal.Over(w.Store, h.spool.Items())
+	}
 	if !whole {
 		snap, _, err := journal.Latest(ctx, w.Store, rec.ID)
 		if err != nil {
@@ -135,17 +167,17 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 			}
 		}
 	}
-	for seg, err := range journal.Read(ctx, w.Store, rec.ID, h.Head) {
+	ends.Begin(h.Head)
+	for seg, err := range journal.Read(ctx, st, rec.ID, h.Head) {
 		if err != nil {
 			return nil, err
 		}
+		ends.Pass(seg.Head)
 		for i, raw := range seg.Records {
-			var ev kernel.Event
-			if err := json.Unmarshal(raw, &ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
-			}
-			if err := h.State.Evolve(ev); err != nil {
-				return nil, fmt.Errorf("journal of run %s: segment %d, record %d: %w", rec.ID, seg.Number, i, err)
+			ends.Wrote(raw)
+			ev, err := Fold(h.State, raw)
+			if err != nil {
+				return nil, ends.Explain(seg.Number, i+1, err)
 			}
 			if whole {
 				h.Events = append(h.Events, ev)
@@ -153,7 +185,7 @@ func past(ctx context.Context, w *workspace.Workspace, rec runs.Record, whole bo
 		}
 		h.Head = seg.Head
 	}
-	return h, nil
+	return h, ends.Check()
 }
 
 type driver struct {
@@ -165,6 +197,9 @@ type driver struct {
 	pool  *pluginhost.Pool
 	locks *lock.Keeper
 	opts  Options
+	// spool and gone are the History's.
+	spool *spool.Spool
+	gone  error
 }
 
 // Ended is the error for a run that has ended.
@@ -174,35 +209,52 @@ func Ended(rec runs.Record) error {
 }
 
 func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Journal) error {
+	if d.w.Env.Outlive != nil {
+		defer d.w.Env.Outlive()()
+	}
 	d.v.Opened(view.Opening{Run: d.rec.ID, Plan: d.plan, State: state})
 	defer d.v.Close()
 	d.prog.Scope.SetRun(d.rec.ID, d.rec.Initiator)
 	stop := make(chan kernel.StopMode, 2)
 	done := make(chan struct{})
 	defer close(done)
-	go d.interrupts(stop, done)
 	started := time.Now()
 	replayed, err := d.replayed(ctx)
 	if err != nil {
 		return err
 	}
+	seen := witness.New(d.w.HeadDir(), d.rec.ID)
+	defer func() { _ = seen.Close() }()
+	j.Watch(func(h journal.Head) {
+		if err := seen.Saw(h); err != nil {
+			d.w.Slog().Warn("a shortened journal would not be noticed", "error", err)
+		}
+	})
+	d.reserve()
+	defer d.letGo()
 	e := engine.New(engine.Config{
 		Plan: d.plan, Program: d.prog, Run: d.rec, State: state, Journal: j, Store: d.w.Store, Plugins: d.pool, Key: d.w.Key,
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
-		Initiator: d.w.Env.User, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
+		Initiator: d.w.Env.User, Host: d.w.Env.Host, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
 		Locks: d.locks, LockTimeout: d.opts.LockTimeout, Waiting: d.waiting,
 		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
+		Spool: d.spool, Away: d.gone, Unwind: d.opts.Unwind,
 	})
+	go d.interrupts(e, stop, done)
 	idle, err := e.Run(ctx)
-	if err != nil {
+	var away *engine.AwayError
+	if err != nil && !errors.As(err, &away) {
 		return d.failed(err)
 	}
-	if idle == kernel.Closed {
+	if idle == kernel.Closed && (away == nil || away.Joined) {
 		if err := d.close(ctx, state, j); err != nil {
 			return err
 		}
 	}
 	err = d.leave(state, idle, time.Since(started))
+	if away != nil {
+		return d.away(away, state)
+	}
 	if why := e.Left(); err != nil && why != nil {
 		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: %s\n\n%s", why.Summary, why.Detail)}
 	}
@@ -225,20 +277,58 @@ func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
 	return &engine.Replayed{Run: rec.ID, State: past.State}, nil
 }
 
+// How a run ends that the system wants to end: it says so with SIGTERM, and kills
+// what is still there some ten seconds later.
+const (
+	// terminateAfter SIGTERM what is under way is cancelled, and killAfter that
+	// plugins are killed which do not heed it.
+	terminateAfter = 2 * time.Second
+	killAfter      = 5500 * time.Millisecond
+	terminatePoll  = 200 * time.Millisecond
+)
+
 // interrupts turns the first Ctrl-C into a stop after what is under way, and the
-// second into one at once.
-func (d *driver) interrupts(stop chan<- kernel.StopMode, done <-chan struct{}) {
-	for _, mode := range []kernel.StopMode{kernel.StopAfter, kernel.StopNow} {
+// second into one at once. SIGTERM goes through both by itself, but not while
+// traffic is being given back.
+func (d *driver) interrupts(e *engine.Engine, stop chan<- kernel.StopMode, done <-chan struct{}) {
+	var first os.Signal
+	select {
+	case first = <-d.w.Env.Interrupts:
+	case <-done:
+		return
+	}
+	stop <- kernel.StopAfter
+	var hurry <-chan time.Time
+	if first == syscall.SIGTERM {
+		hurry = time.After(terminateAfter)
+	}
+	for wait := true; wait; {
 		select {
 		case <-d.w.Env.Interrupts:
-			stop <- mode
+			wait = false
+		case <-hurry:
+			if wait = e.GoingBack(); wait {
+				hurry = time.After(terminatePoll)
+			}
 		case <-done:
 			return
 		}
 	}
+	stop <- kernel.StopNow
+	if hurry == nil {
+		return
+	}
+	select {
+	case <-time.After(killAfter):
+		d.pool.Kill()
+	case <-done:
+	}
 }
 
 func (d *driver) failed(err error) error {
+	if fork, ok := errors.AsType[*journal.ForkError](err); ok {
+		return forked(fork, d.spool.Path())
+	}
 	if errors.Is(err, journal.ErrFenced) {
 		return &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: Run was taken over\n\nAnother process has resumed run %s; this one has stopped.", d.rec.ID)}
 	}
@@ -249,7 +339,10 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
 		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return witness.Forget(d.w.HeadDir(), d.rec.ID)
 }
 
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {

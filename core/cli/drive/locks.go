@@ -136,11 +136,17 @@ func takeRun(ctx context.Context, w *workspace.Workspace, v view.View, rec runs.
 	_, err = k.TakeRun(waitCtx, lock.Patience{Timeout: opts.LockTimeout, Waiting: func(held *lock.HeldError, waited time.Duration) {
 		v.Note(waitingFor(held, waited, opts.LockTimeout))
 	}})
+	var held *lock.HeldError
 	if err == nil {
 		return k, nil
 	}
+	if !errors.As(err, &held) && waitCtx.Err() == nil && store.IsLocal(w.Store) {
+		// A state that cannot be written must not forbid the way back: here the
+		// liveness lock alone says that nobody else drives the run.
+		w.Slog().Warn("the run's lock could not be written", "error", err)
+		return k, nil
+	}
 	k.Close()
-	var held *lock.HeldError
 	if errors.As(err, &held) {
 		return nil, &command.ExitError{Code: command.Failed, Message: fmt.Sprintf(
 			"Error: Run is under way\n\nThe %s, and whether it is still there cannot be seen from here. Once it has shown no sign of life for %s it counts as gone, and the run goes on here:\n  runner resume -lock-timeout=10m %s",

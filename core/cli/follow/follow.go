@@ -4,8 +4,8 @@ package follow
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -15,7 +15,6 @@ import (
 	"github.com/runner-pipelines/runner/core/journal"
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/runs"
 )
 
@@ -122,12 +121,12 @@ const (
 )
 
 // Watch polls until the run is closed, its process has left, or somebody interrupts.
-func (r *Run) Watch(ctx context.Context, interrupts <-chan struct{}, event func(kernel.Event), line func(kernel.Command, logs.Line)) (End, error) {
+func (r *Run) Watch(ctx context.Context, interrupts <-chan os.Signal, event func(kernel.Event), line func(kernel.Command, logs.Line)) (End, error) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	for {
 		// Who has left before the last look wrote nothing after it.
-		driven, err := r.driven(ctx)
+		driven, err := drive.Live(ctx, r.w, r.rec)
 		if err != nil {
 			return 0, err
 		}
@@ -148,17 +147,4 @@ func (r *Run) Watch(ctx context.Context, interrupts <-chan struct{}, event func(
 		case <-tick.C:
 		}
 	}
-}
-
-// driven reports whether a process drives the run.
-func (r *Run) driven(ctx context.Context) (bool, error) {
-	alive, err := drive.AcquireAlive(ctx, r.w, r.rec.Alive, 0)
-	var held *lock.AliveError
-	switch {
-	case errors.As(err, &held):
-		return true, nil
-	case err != nil:
-		return false, err
-	}
-	return false, alive.Release()
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -25,11 +26,16 @@ import (
 // frames are drawn so often; what happens in between is seen in the next.
 const frames = 100 * time.Millisecond
 
+// patience is how long the board may take to leave the terminal.
+const patience = 2 * time.Second
+
 // Options of a live view.
 type Options struct {
-	In      io.Reader
-	Out     io.Writer
-	Environ []string
+	In io.Reader
+	// Lines takes what stays, Terminal is drawn on; both are the same screen.
+	Lines    io.Writer
+	Terminal *os.File
+	Environ  []string
 	// NoColor draws without colours, ASCII with letters only.
 	NoColor, ASCII bool
 	// Interrupt is called for every Ctrl-C: the terminal makes no signal of it
@@ -54,7 +60,7 @@ var _ view.View = (*Live)(nil)
 
 // New makes a view for a terminal.
 func New(opts Options) *Live {
-	human := view.NewHuman(opts.Out)
+	human := view.NewHuman(opts.Lines)
 	if !opts.NoColor {
 		human.Paint(board.Colours())
 	}
@@ -73,7 +79,7 @@ func (l *Live) Opened(o view.Opening) {
 	l.board, l.ended = b, make(chan struct{})
 	style := board.Style{ASCII: l.opts.ASCII}
 	options := []tea.ProgramOption{
-		tea.WithInput(l.opts.In), tea.WithOutput(l.opts.Out), tea.WithEnvironment(l.opts.Environ),
+		tea.WithInput(l.opts.In), tea.WithOutput(l.opts.Terminal), tea.WithEnvironment(l.opts.Environ),
 		tea.WithoutSignalHandler(), tea.WithFPS(int(time.Second / frames)),
 	}
 	if l.opts.NoColor {
@@ -177,7 +183,20 @@ func (l *Live) Close() {
 	l.mu.Unlock()
 	if p != nil {
 		p.Quit()
-		<-ended
+		if !within(ended, patience) {
+			// A terminal that takes nothing any more must hold nobody up.
+			p.Kill()
+			within(ended, patience)
+		}
+	}
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-done:
+		return true
+	case <-time.After(d):
+		return false
 	}
 }
 

@@ -64,7 +64,7 @@ func open(t *testing.T) *screen {
 		<-reading
 	})
 	s.live = live.New(live.Options{
-		In: tty, Out: tty, Environ: []string{"TERM=xterm-256color"}, NoColor: true,
+		In: tty, Lines: tty, Terminal: tty, Environ: []string{"TERM=xterm-256color"}, NoColor: true,
 		Interrupt: func() { s.interrupts <- struct{}{} },
 	})
 	p := s.recording()

@@ -203,7 +203,7 @@ func (h *Human) command(at kernel.Time, fact kernel.Fact) {
 		}
 	case kernel.CommandLost:
 		c := h.commands[f.Command]
-		h.say(at, orRun(c.Node+c.Env), "%s: its process was lost", c.Kind)
+		h.say(at, orRun(c.Node+c.Env), "%s: its process was lost%s", c.Kind, because(f.Why))
 	case kernel.Verified:
 		if f.OK {
 			h.say(at, f.Node, "%s: verified %s", f.Target, f.Name)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/runner-pipelines/runner/core/config"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/internal/regular"
+	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/lockfile"
@@ -155,8 +157,14 @@ func Requirements(p *config.Pipeline) []pluginhost.Requirement {
 // SchemaDir is where descriptions of plugins are kept.
 func (w *Workspace) SchemaDir() string { return filepath.Join(w.Data, "schemas") }
 
+// HeadDir is where this machine remembers how far journals had come.
+func (w *Workspace) HeadDir() string { return filepath.Join(w.Data, "heads") }
+
 // ArtifactDir is where artifacts are kept.
 func (w *Workspace) ArtifactDir() string { return filepath.Join(w.Data, "artifacts") }
+
+// SpoolDir is where runs record what the state does not take.
+func (w *Workspace) SpoolDir() string { return filepath.Join(w.Data, "spool") }
 
 // Places are where programs of plugins may lie.
 func (w *Workspace) Places(pluginDir string) discover.Places {
@@ -188,7 +196,11 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 	if err := os.MkdirAll(w.Data, 0o700); err != nil {
 		return err
 	}
-	s, err := sqlite.Open(ctx, filepath.Join(w.Data, "state.db"))
+	path := filepath.Join(w.Data, "state.db")
+	if err := w.NotLost(path); err != nil {
+		return err
+	}
+	s, err := sqlite.Open(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -197,8 +209,43 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 		_ = s.Close()
 		return err
 	}
-	w.Store, w.Key, w.Runs = s, key, runs.New(s)
+	w.Store, w.Key = s, key
+	if wrap := w.Env.WrapStore; wrap != nil {
+		w.Store = wrap(s)
+	}
+	w.Runs = runs.New(w.Store)
 	return nil
+}
+
+// LostError means that there is no state where one was.
+type LostError struct {
+	// Path of the state file, Heads of the folder with what is remembered.
+	Path, Heads string
+	// Runs that were open.
+	Runs []string
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("the state %s is gone or empty, though it had open runs: %s", e.Path, strings.Join(e.Runs, ", "))
+}
+
+// Advice is the way out, for people.
+func (e *LostError) Advice() string {
+	return "Put it back from a copy, with its -wal file. To begin anew without these runs, look at what they left standing, and move this away:\n  " + e.Heads
+}
+
+// NotLost makes sure that a new state is not begun in place of one that was lost: a
+// file of no bytes is as good as a new one to SQLite.
+func (w *Workspace) NotLost(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > 0 {
+		return nil
+	}
+	open, err := witness.Runs(w.HeadDir())
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	return &LostError{Path: path, Heads: w.HeadDir(), Runs: open}
 }
 
 // Close lets go of the state.
@@ -217,7 +264,7 @@ func (w *Workspace) Artifacts() *artifact.Store { return artifact.Open(w.Artifac
 func (w *Workspace) Pool(pluginDir string, locked *lockfile.File, alive *lock.Alive) *pluginhost.Pool {
 	return pluginhost.NewPool(pluginhost.PoolConfig{
 		Requirements: Requirements(w.Pipeline), Lock: locked, Places: w.Places(pluginDir), SchemaDir: w.SchemaDir(),
-		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(), Call: call.Call{Pipeline: w.Pipeline.Name, Attempt: 1},
+		Dir: w.Dir, LookupEnv: w.Env.LookupEnv, Alive: alive, Log: w.Slog(), Launch: w.Env.Launch, Call: call.Call{Pipeline: w.Pipeline.Name, Attempt: 1},
 	})
 }
 

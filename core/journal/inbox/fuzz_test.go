@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/journal/inbox"
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
 	"github.com/runner-pipelines/runner/core/store/memstore"
 )
 

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/journal"
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 
@@ -51,12 +51,10 @@ func Post(ctx context.Context, s store.Store, run string, at time.Time, body jso
 		return "", fmt.Errorf("message to run %s has %d bytes, the limit is %d", run, len(body), MaxBody)
 	}
 	id = fmt.Sprintf("%019d-%s", max(at.UnixNano(), 0), strings.ToLower(rand.Text()[:8]))
-	content, err := json.Marshal(stored{Format: format, Run: run, ID: id, At: at.UTC(), Body: body})
+	b, err := frame.Marshal(stored{Format: format, Run: run, ID: id, At: at.UTC(), Body: body})
 	if err != nil {
 		return "", fmt.Errorf("message to run %s: %w", run, err)
 	}
-	b := append(frame.New(len(content)), content...)
-	frame.Close(b)
 	if _, err := s.PutAbsent(ctx, prefix(run)+id, b); err != nil {
 		return "", fmt.Errorf("post message to run %s: %w", run, err)
 	}
@@ -81,13 +79,9 @@ func Take(ctx context.Context, s store.Store, run string) ([]Message, error) {
 
 // open reads a stored message and says what is wrong with it, if anything.
 func (m *Message) open(run string, value []byte) (what string) {
-	content, _, err := frame.Open(value)
-	if err != nil {
-		return err.Error()
-	}
 	var st stored
-	if err := json.Unmarshal(content, &st); err != nil {
-		return "is not in the form of a message: " + err.Error()
+	if err := frame.Unmarshal(value, "a message", &st); err != nil {
+		return err.Error()
 	}
 	switch {
 	case st.Format > format:

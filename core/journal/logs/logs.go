@@ -14,12 +14,13 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/frame"
 	"github.com/runner-pipelines/runner/core/journal"
-	"github.com/runner-pipelines/runner/core/journal/internal/frame"
 	"github.com/runner-pipelines/runner/core/store"
 )
 
@@ -114,7 +115,7 @@ func decodeChunk(run, command string, it store.Item) (raw []byte, hash string, e
 		return nil, "", damaged("is not in the form of a log chunk: " + err.Error())
 	}
 	if head.Format > format {
-		return nil, "", fmt.Errorf("log of run %s: %w: %s has format %d, this runner knows up to %d", run, journal.ErrNewer, it.Key, head.Format, format)
+		return nil, "", fmt.Errorf("log of run %s: %s was %w: it has format %d, this runner knows up to %d", run, it.Key, journal.ErrNewer, head.Format, format)
 	}
 	if it.Key != key(head.Run, head.Command, head.Chunk) {
 		return nil, "", damaged(fmt.Sprintf("is chunk %d of command %s of run %s", head.Chunk, head.Command, head.Run))
@@ -126,8 +127,9 @@ func decodeChunk(run, command string, it store.Item) (raw []byte, hash string, e
 	return raw, hash, nil
 }
 
-// Read yields the lines of a command in the order of writing. A damaged chunk is
-// a *journal.DamageError; the chunks after it follow.
+// Read yields the lines of a command in the order of writing. A chunk that is
+// damaged or missing is a *journal.DamageError; the chunks after it follow. Whether the
+// last ones are there, only Verify can tell.
 func Read(ctx context.Context, s store.Store, run, command string) iter.Seq2[Line, error] {
 	return NewCursor(run, command).Next(ctx, s)
 }
@@ -137,6 +139,8 @@ type Cursor struct {
 	run, command string
 	// last is the key of the last chunk that was read.
 	last string
+	// next is the number of the chunk that comes after it.
+	next int
 }
 
 // NewCursor is before the first line.
@@ -147,8 +151,18 @@ func (c *Cursor) Next(ctx context.Context, s store.Store) iter.Seq2[Line, error]
 	return func(yield func(Line, error) bool) {
 		for it, err := range store.Scan(ctx, s, prefix(c.run, c.command), c.last) {
 			var raw []byte
+			if due := key(c.run, c.command, c.next); err == nil && it.Key != due {
+				missing := &journal.DamageError{Run: c.run, Key: due, What: "is missing; the next one found is " + it.Key}
+				if !yield(Line{}, missing) {
+					return
+				}
+				if n, err := strconv.Atoi(strings.TrimPrefix(it.Key, prefix(c.run, c.command))); err == nil {
+					c.next = n
+				}
+			}
 			if err == nil {
 				c.last = it.Key
+				c.next++
 				raw, _, err = decodeChunk(c.run, c.command, it)
 			}
 			if err != nil && !yield(Line{}, err) {

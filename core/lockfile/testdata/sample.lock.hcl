@@ -2,6 +2,7 @@
 # env above all: these variables are shown to the plugin. Keep the file in version control.
 
 plugin "acme/deploy-bot" {
+  digest      = "69d23ec9dcde01ef8f720666f1feed64a98e512ee4f85f25396035ed2365ba00"
   version     = "2.0.0-beta.1"
   constraints = ">= 1.9, < 3"
   protocol    = 2
@@ -11,6 +12,7 @@ plugin "acme/deploy-bot" {
 }
 
 plugin "runner/local" {
+  digest      = "332d423d8076eaaa178394e1bb8599b0fa2d1672dd95e6af17062aad7168ae4a"
   version     = "0.1.0"
   constraints = "~> 0.1"
   protocol    = 1

@@ -205,8 +205,8 @@ func (c *Catalog) entry(f found) (Entry, error) {
 }
 
 func notCached(name string, err error) error {
-	return problem(CodeNotInitialized, "Schema is missing",
-		"What the plugin %q offers is kept in the folder .runner, and is not there: %v. Run:\n\n  runner init", name, err)
+	return problem(CodeNotInitialized, "Schema cannot be read",
+		"What the plugin %q offers is kept in the folder .runner, and cannot be read there: %v. To ask the plugin again:\n\n  runner init", name, err)
 }
 
 // Plugin finds a plugin by its local name. Errors are *diag.Problem.

@@ -4,57 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/runner-pipelines/runner/core/internal/smalldisk"
 	"github.com/runner-pipelines/runner/core/store/sqlite"
 )
 
-// These tests run themselves again inside a user and mount namespace of
-// their own, where a file system can be as small, or as read-only, as they wish.
-func inNamespace(t *testing.T, inside func(t *testing.T)) {
-	t.Helper()
-	const env = "SQLITE_TEST_INSIDE"
-	if os.Getenv(env) == t.Name() {
-		inside(t)
-		return
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), exe, "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && len(out) == 0 {
-		t.Skipf("this machine allows no user namespaces: %v", err)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Fatalf("inside the namespace: %v\n%s", err, out)
-	}
-}
-
-func mount(t *testing.T, dir, options string, flags uintptr) {
-	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, options); err != nil {
-		t.Fatalf("mount: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-}
-
 func TestAFullDiskIsNamedAndTheStoreStaysUsable(t *testing.T) {
-	inNamespace(t, func(t *testing.T) {
+	smalldisk.Inside(t, func(t *testing.T) {
 		dir := t.TempDir()
-		mount(t, dir, "size=1m", 0)
+		smalldisk.Mount(t, dir, "1m")
 		st, err := sqlite.Open(t.Context(), filepath.Join(dir, "state.db"))
 		if err != nil {
 			t.Fatal(err)
@@ -75,10 +36,7 @@ func TestAFullDiskIsNamedAndTheStoreStaysUsable(t *testing.T) {
 		if err != nil || len(items) != written {
 			t.Fatalf("%d writes returned nil, %d items are there (error %v)", written, len(items), err)
 		}
-		mountAgain := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=4m")
-		if mountAgain != nil {
-			t.Fatal(mountAgain)
-		}
+		smalldisk.Resize(t, dir, "4m")
 		if _, err := st.PutAbsent(t.Context(), "after", nil); err != nil {
 			t.Fatalf("write with room again: %v", err)
 		}
@@ -86,9 +44,9 @@ func TestAFullDiskIsNamedAndTheStoreStaysUsable(t *testing.T) {
 }
 
 func TestAReadOnlyDiskIsNamed(t *testing.T) {
-	inNamespace(t, func(t *testing.T) {
+	smalldisk.Inside(t, func(t *testing.T) {
 		dir := t.TempDir()
-		mount(t, dir, "size=4m", 0)
+		smalldisk.Mount(t, dir, "4m")
 		path := filepath.Join(dir, "state.db")
 		st, err := sqlite.Open(t.Context(), path)
 		if err != nil {
@@ -97,9 +55,7 @@ func TestAReadOnlyDiskIsNamed(t *testing.T) {
 		if err := st.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-			t.Fatal(err)
-		}
+		smalldisk.ReadOnly(t, dir, true)
 		for _, path := range []string{path, filepath.Join(dir, "new", "state.db")} {
 			st, err := sqlite.Open(t.Context(), path)
 			if err == nil {

@@ -62,6 +62,11 @@ func kindOf(err error) error {
 	switch code(err) {
 	case lib.SQLITE_FULL:
 		return ErrFull
+	case lib.SQLITE_IOERR:
+		// There was no room for the files beside it.
+		if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code() == lib.SQLITE_IOERR_SHMSIZE {
+			return ErrFull
+		}
 	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_CANTOPEN, lib.SQLITE_AUTH:
 		return ErrReadOnly
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB, lib.SQLITE_FORMAT:

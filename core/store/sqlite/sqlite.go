@@ -56,6 +56,9 @@ type Store struct {
 	list    *sql.Stmt
 	listTo  *sql.Stmt
 	writer  *writer
+	// frozen is why nothing can be written, in a store that was opened for reading
+	// only; it has no writer then.
+	frozen error
 }
 
 var _ store.Store = (*Store)(nil)
@@ -63,17 +66,44 @@ var _ store.Store = (*Store)(nil)
 // Open opens the file at path and makes it, and its folder, when missing: the
 // file with mode 0600, the folder with 0700. Errors wrap ErrReadOnly,
 // ErrDamaged, ErrNewer, ErrBusy or ErrFull where one fits.
+//
+// A file that is there, on a disk that is full or read-only, is opened all the
+// same, so that what it has can be read; every write then fails.
 func Open(ctx context.Context, path string) (*Store, error) {
-	if err := makeFile(path); err != nil {
-		return nil, explain(path, err)
+	err := makeFile(path)
+	var s *Store
+	if err == nil {
+		s, err = open(ctx, path, dsn(path), nil)
 	}
-	db := sql.OpenDB(connector{dsn: dsn(path)})
+	err = explain(path, err)
+	if errors.Is(err, ErrFull) || errors.Is(err, ErrReadOnly) {
+		if frozen, ferr := open(ctx, path, frozenDSN(path), err); ferr == nil {
+			return frozen, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// frozenDSN opens a file without writing anything beside it. Without a log nobody
+// has it open, and it can be read as it is.
+func frozenDSN(path string) string {
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
+		return dsn(path) + "?immutable=1"
+	}
+	return dsn(path) + "?mode=ro"
+}
+
+func open(ctx context.Context, path, dsn string, frozen error) (*Store, error) {
+	db := sql.OpenDB(connector{dsn: dsn})
 	db.SetMaxOpenConns(3)
 	db.SetMaxIdleConns(3)
-	s := &Store{path: path, readers: db}
+	s := &Store{path: path, readers: db, frozen: frozen}
 	if err := s.start(ctx); err != nil {
 		_ = db.Close()
-		return nil, explain(path, err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -83,11 +113,15 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.lineage, err = prepareFile(ctx, conn); err != nil {
+	if s.frozen != nil {
+		s.lineage, err = checkFile(ctx, conn)
+		err = errors.Join(err, conn.Close())
+	} else if s.lineage, err = prepareFile(ctx, conn); err == nil {
+		s.writer, err = newWriter(ctx, conn)
+	} else {
 		_ = conn.Close()
-		return err
 	}
-	if s.writer, err = newWriter(ctx, conn); err != nil {
+	if err != nil {
 		return err
 	}
 	for stmt, text := range map[**sql.Stmt]string{
@@ -96,7 +130,7 @@ func (s *Store) start(ctx context.Context) error {
 		&s.listTo: "SELECT key, value, version FROM items WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
 	} {
 		if *stmt, err = s.readers.PrepareContext(ctx, text); err != nil {
-			return errors.Join(err, s.writer.close())
+			return errors.Join(err, s.closeWriter())
 		}
 	}
 	return nil
@@ -107,7 +141,7 @@ func (s *Store) start(ctx context.Context) error {
 func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		if err := makeFolder(filepath.Dir(path)); err != nil {
 			return err
 		}
 		f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -119,6 +153,19 @@ func makeFile(path string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// makeFolder makes a folder whose name is still there when the power fails, as far
+// as the system can say so. SQLite does the same for the files in it.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if parent, err := os.Open(filepath.Dir(dir)); err == nil {
+		_ = parent.Sync()
+		_ = parent.Close()
+	}
+	return nil
 }
 
 // prepareFile checks the schema, makes it in a new file, and returns the lineage.
@@ -266,6 +313,9 @@ func (s *Store) Delete(ctx context.Context, key, version string) error {
 }
 
 func (s *Store) write(ctx context.Context, w *write) (string, error) {
+	if s.frozen != nil {
+		return "", s.frozen
+	}
 	if len(w.value) > maxValue {
 		return "", fmt.Errorf("state %s: %d bytes under one key are more than the limit of %d", s.path, len(w.value), maxValue)
 	}
@@ -284,7 +334,14 @@ func (s *Store) Local() bool { return true }
 
 // Close waits for writes under way and closes the file.
 func (s *Store) Close() error {
-	return errors.Join(s.writer.close(), s.readers.Close())
+	return errors.Join(s.closeWriter(), s.readers.Close())
+}
+
+func (s *Store) closeWriter() error {
+	if s.writer == nil {
+		return nil
+	}
+	return s.writer.close()
 }
 
 func formatVersion(v int64) string { return strconv.FormatInt(v, 36) }
@@ -312,7 +369,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	pragmas := fmt.Sprintf(`PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL; PRAGMA cache_size = -%d;
+	pragmas := fmt.Sprintf(`PRAGMA busy_timeout = %d; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+		PRAGMA checkpoint_fullfsync = ON; PRAGMA cache_size = -%d;
 		PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;`, busyTimeout.Milliseconds(), cacheKiB)
 	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, pragmas, nil); err != nil {
 		return nil, errors.Join(err, conn.Close())

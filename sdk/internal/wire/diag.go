@@ -51,7 +51,7 @@ func FailureToPB(p *diag.Problem) *pluginpb.Failure {
 		return nil
 	}
 	return &pluginpb.Failure{
-		Diagnostics: DiagnosticsToPB(withError(p.Diagnostics)), Retry: retries.toPB(p.Retry),
+		Diagnostics: DiagnosticsToPB(WithError(p.Diagnostics)), Retry: retries.toPB(p.Retry),
 		After: DurationToPB(p.After), Effect: effects.toPB(p.Effect),
 	}
 }
@@ -63,13 +63,13 @@ func FailureFromPB(f *pluginpb.Failure) *diag.Problem {
 		return nil
 	}
 	return &diag.Problem{
-		Diagnostics: withError(DiagnosticsFromPB(f.GetDiagnostics())), Retry: retries.fromPB(f.GetRetry()),
+		Diagnostics: WithError(DiagnosticsFromPB(f.GetDiagnostics())), Retry: retries.fromPB(f.GetRetry()),
 		After: DurationFromPB(f.GetAfter()), Effect: effects.fromPB(f.GetEffect()),
 	}
 }
 
-// withError makes sure that a failure says something.
-func withError(l diag.List) diag.List {
+// WithError makes sure that a failure says something.
+func WithError(l diag.List) diag.List {
 	if l.HasErrors() {
 		return l
 	}

@@ -91,6 +91,7 @@ func (o *Options) Outputs() any { return Outputs{} }
 
 // run does what was asked, and writes the effect once.
 func (o *Options) run(ctx context.Context, req *call.Request, operation string) error {
+	reached(Began, operation)
 	if o.Handle != "" {
 		if err := req.Handle(o.Handle, []byte("opaque "+o.Handle)); err != nil {
 			return err
@@ -104,7 +105,7 @@ func (o *Options) run(ctx context.Context, req *call.Request, operation string) 
 	if err := o.work(ctx); err != nil {
 		return err
 	}
-	failing := o.Fail != "" && (o.FailTimes == 0 || req.Attempt <= o.FailTimes)
+	failing := o.failing(req.Attempt)
 	if !failing || o.Effect == "done" {
 		if err := o.effect(operation, req.Call); err != nil {
 			return err
@@ -124,6 +125,10 @@ func (o *Options) run(ctx context.Context, req *call.Request, operation string) 
 	}
 	req.Progress(100, "done")
 	return nil
+}
+
+func (o *Options) failing(attempt int) bool {
+	return o.Fail != "" && (o.FailTimes == 0 || attempt <= o.FailTimes)
 }
 
 func (o *Options) chat(req *call.Request) {
@@ -178,7 +183,10 @@ func (o *Options) work(ctx context.Context) error {
 }
 
 func (o *Options) effect(operation string, c call.Call) error {
-	return appendLine(o.Effects, fmt.Sprintf("%s %s %d", operation, c.Key, c.Attempt))
+	reached(Ready, operation)
+	err := appendLine(o.Effects, fmt.Sprintf("%s %s %d", operation, c.Key, c.Attempt))
+	reached(Happened, operation)
+	return err
 }
 
 func (o *Options) failure() error {
@@ -270,11 +278,15 @@ type Once struct {
 }
 
 func (o *Once) Reconcile(_ context.Context, req *action.ReconcileRequest) (action.Reconciliation, error) {
+	reached(Began, "reconcile")
 	how := o.Reconciles
 	if how == "" {
 		how = "not_started"
 		if recorded(o.Effects, req.Operation+" "+req.Key+" ") {
 			how = "done"
+			if o.failing(req.Attempt) {
+				how = "failed"
+			}
 		}
 	}
 	switch how {

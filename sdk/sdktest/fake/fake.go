@@ -29,7 +29,8 @@ import (
 // EnvStart is an environment variable that makes the program misbehave before
 // it serves: "exit", "noise", "endless", "silent", "early" (a line before the
 // greeting), "panic", "future" (a protocol nobody speaks yet), "plain" (no
-// certificate), "garbage" (on the wire), or a duration to wait.
+// certificate), "garbage" (on the wire), "lie:METHOD:HOW" (see liar), or a
+// duration to wait.
 const EnvStart = "FAKE_START"
 
 // Main is the program.
@@ -52,6 +53,7 @@ func Plugin() sdk.Plugin {
 			"fake_run":        func() action.Action { return &Worker{defaults()} },
 			"fake_once":       func() action.Action { return &Once{Worker: Worker{defaults()}} },
 			"fake_convergent": func() action.Action { return &Convergent{Worker{defaults()}} },
+			"fake_leak":       func() action.Action { return &Leak{} },
 			"fake_plain":      func() action.Action { return &Plain{Text: "plain"} },
 		},
 		Targets: map[string]func() target.Target{
@@ -140,6 +142,9 @@ func misbehave(how string) {
 	case "garbage":
 		serveGarbage()
 	default:
+		if lie, ok := strings.CutPrefix(how, liePrefix); ok {
+			serveLiar(lie)
+		}
 		d, err := time.ParseDuration(how)
 		if err != nil {
 			panic(err)

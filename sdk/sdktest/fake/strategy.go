@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/runner-pipelines/runner/sdk/diag"
@@ -19,7 +20,9 @@ type Strategy struct {
 	Approval string        `hcl:"approval,optional" doc:"approval to wait for before the first step"`
 
 	Misbehave string `hcl:"misbehave,optional" doc:"hang, crash, panic, error; deaf to harm; eager: weight before the verification; impure; lower a weight; finer than possible; forever waiting; idle; too much memory; name a stranger; retire with weight; enter a step again; finish early; misled: wait for an approval nobody offers; pushy: take a refusal for an approval"`
+	Leak      string `hcl:"leak,optional" doc:"told in reasons, titles and memory"`
 	After     int    `hcl:"after,optional" doc:"steps entered before it misbehaves"`
+	While     string `hcl:"while,optional" doc:"file: it misbehaves only while that exists"`
 }
 
 var misbehaviours = []string{
@@ -53,12 +56,30 @@ func (s *Strategy) Needs() strategy.Needs {
 
 // Next needs no memory.
 func (s *Strategy) Next(in strategy.Snapshot) (strategy.Decision, error) {
-	if s.Misbehave != "" && len(in.Steps) >= s.After {
+	if s.Misbehave != "" && len(in.Steps) >= s.After && s.now() {
 		if d, err, done := s.misbehave(in); done {
 			return d, err
 		}
 	}
-	return s.decide(in), nil
+	d := s.decide(in)
+	if s.Leak != "" {
+		if len(in.Memory) > 0 && !strings.HasSuffix(string(in.Memory), s.Leak) {
+			return d, fmt.Errorf("the memory came back as %q", in.Memory)
+		}
+		d.Why, d.Memory = d.Why+" "+s.Leak, []byte("I know "+s.Leak)
+		if d.StepTitle != "" {
+			d.StepTitle += " " + s.Leak
+		}
+	}
+	return d, nil
+}
+
+func (s *Strategy) now() bool {
+	if s.While == "" {
+		return true
+	}
+	_, err := os.Stat(s.While)
+	return err == nil
 }
 
 func (s *Strategy) decide(in strategy.Snapshot) strategy.Decision {

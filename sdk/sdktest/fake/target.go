@@ -31,6 +31,8 @@ type Target struct {
 	Capacity       bool          `hcl:"capacity,optional"`
 	Address        string        `hcl:"address,optional" doc:"address of every release; {release} stands for its id"`
 
+	Leak string `hcl:"leak,optional" doc:"told in what it says of releases and of the world"`
+
 	Delay time.Duration `hcl:"delay,optional" doc:"how long each operation takes"`
 
 	FailOp      string `hcl:"fail_op,optional" doc:"operation that fails: observe, install, set_weight, scale, settle, retire, any"`
@@ -93,7 +95,7 @@ func (t *Target) Capabilities() target.Capabilities {
 func (t *Target) Observe(ctx context.Context, req *target.Request) (target.Observation, error) {
 	var o target.Observation
 	err := t.do(ctx, Operation{Name: "observe", Key: req.Key, Attempt: req.Attempt}, func(s *State) error {
-		o = target.Observation{Stable: s.Stable, Releases: s.Releases, Weights: s.Weights, World: strconv.Itoa(s.World)}
+		o = target.Observation{Stable: s.Stable, Releases: s.Releases, Weights: s.Weights, World: strconv.Itoa(s.World) + t.Leak}
 		return nil
 	})
 	return o, err
@@ -101,7 +103,7 @@ func (t *Target) Observe(ctx context.Context, req *target.Request) (target.Obser
 
 // Plan tells whether there is a file.
 func (t *Target) Plan(context.Context, *target.Request) (target.Plan, error) {
-	return target.Plan{Changes: []call.Change{{Action: call.Create, Subject: "release", Summary: "one more in " + t.File}}, Estimate: t.Delay}, nil
+	return target.Plan{Changes: []call.Change{{Action: call.Create, Subject: "release", Summary: "one more in " + t.File + t.Leak}}, Estimate: t.Delay}, nil
 }
 
 // Install adds the release.
@@ -112,6 +114,10 @@ func (t *Target) Install(ctx context.Context, req *target.InstallRequest) (targe
 	}
 	if t.ReleaseMetrics {
 		r.Labels = map[string]string{target.LabelMetrics: "file://" + t.File + "#" + r.ID}
+	}
+	if t.Leak != "" {
+		r.Address, r.Version = "http://"+t.Leak+".invalid", t.Leak
+		r.Labels = map[string]string{t.Leak: t.Leak}
 	}
 	r.Created = time.Now().UTC().Truncate(time.Millisecond)
 	err := t.do(ctx, Operation{Name: "install", Release: r.ID, Key: req.Key, Attempt: req.Attempt}, func(s *State) error {
@@ -129,7 +135,7 @@ func (t *Target) Install(ctx context.Context, req *target.InstallRequest) (targe
 // SetWeight divides traffic between the release and the stable one.
 func (t *Target) SetWeight(ctx context.Context, req *target.WeightRequest) error {
 	return t.do(ctx, Operation{Name: "set_weight", Release: req.Release, Weight: req.Weight, Key: req.Key, Attempt: req.Attempt}, func(s *State) error {
-		if req.Expect != "" && req.Expect != strconv.Itoa(s.World) {
+		if req.Expect != "" && req.Expect != strconv.Itoa(s.World)+t.Leak {
 			return refuse("Target changed meanwhile", "It is at version %d, not %s.", s.World, req.Expect)
 		}
 		if s.find(req.Release) < 0 {
@@ -241,6 +247,7 @@ func (t *Target) do(ctx context.Context, op Operation, change func(*State) error
 	if op.Name == "observe" && t.FailOp != "observe" && t.FailOp != "any" {
 		return change(&s)
 	}
+	reached(Began, op.Name)
 	s.Operations = append(s.Operations, op)
 	how := t.failing(s, op)
 	if how == "crash_before" || how == "error" || how == "retryable" || how == "hang" || how == "lie" {
@@ -264,9 +271,11 @@ func (t *Target) do(ctx context.Context, op Operation, change func(*State) error
 	if err := change(&s); err != nil {
 		return errors.Join(err, s.write(t.File))
 	}
+	reached(Ready, op.Name)
 	if err := s.write(t.File); err != nil {
 		return err
 	}
+	reached(Happened, op.Name)
 	if how == "crash_after" {
 		os.Exit(14)
 	}

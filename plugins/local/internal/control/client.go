@@ -225,11 +225,17 @@ func (c *Client) keeper(ctx context.Context) (*service.State, error) {
 	}
 }
 
-// start starts a keeper; its end comes through the channel.
+// start starts a keeper, for a service that may be new; its end comes through the
+// channel.
 func (c *Client) start() (<-chan error, error) {
 	if err := c.dir.Create(); err != nil {
 		return nil, err
 	}
+	return c.launch()
+}
+
+// launch starts a keeper for a service that has a folder.
+func (c *Client) launch() (<-chan error, error) {
 	log, err := os.OpenFile(c.dir.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err

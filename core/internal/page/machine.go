@@ -1,4 +1,4 @@
-package main
+package page
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// machine describes what it was measured on, without naming it.
-func machine() string {
+// Machine describes what it was measured on, without naming it.
+func Machine() string {
 	what := fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	if m := after("/proc/cpuinfo", "model name"); m != "" {
 		what = m + ", " + what
@@ -36,9 +36,9 @@ func after(file, label string) string {
 	return ""
 }
 
-// load is how many processes wanted to run in the last minute; empty where the
+// Load is how many processes wanted to run in the last minute; empty where the
 // system does not tell.
-func load() string {
+func Load() string {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return ""
