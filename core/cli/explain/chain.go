@@ -2,6 +2,8 @@ package explain
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,19 +17,20 @@ const full = target.Full
 
 // teller turns facts into links.
 type teller struct {
-	links    []Link
-	commands map[int64]kernel.Command
-	verdicts map[string]strategy.VerdictValue
-	kinds    map[string]kernel.GateKind
-	started  map[string]bool
-	rollouts map[string]*kernel.Rollout
-	at       time.Time
+	links []Link
+	// commands are those under way, lost those of which nobody knows the end.
+	commands, lost map[int64]kernel.Command
+	verdicts       map[string]strategy.VerdictValue
+	kinds          map[string]kernel.GateKind
+	started        map[string]bool
+	rollouts       map[string]*kernel.Rollout
+	at             time.Time
 }
 
 // chain tells all that matters, in the order in which it happened.
-func chain(in Input) []Link {
+func chain(in Input) *teller {
 	t := &teller{
-		commands: map[int64]kernel.Command{}, verdicts: map[string]strategy.VerdictValue{}, kinds: map[string]kernel.GateKind{},
+		commands: map[int64]kernel.Command{}, lost: map[int64]kernel.Command{}, verdicts: map[string]strategy.VerdictValue{}, kinds: map[string]kernel.GateKind{},
 		started: map[string]bool{}, rollouts: map[string]*kernel.Rollout{},
 	}
 	for i := range in.Graph.Nodes {
@@ -36,8 +39,15 @@ func chain(in Input) []Link {
 	for _, ev := range in.Events {
 		t.at = ev.At.Time()
 		t.fact(ev.Fact)
+		if end := kernel.EndOf(ev.Fact); end != 0 {
+			// What was lost may still be asked after.
+			if _, lost := ev.Fact.(kernel.CommandLost); lost {
+				t.lost[end] = t.commands[end]
+			}
+			delete(t.commands, end)
+		}
 	}
-	return t.links
+	return t
 }
 
 func (t *teller) add(role Role, node, format string, args ...any) {
@@ -220,7 +230,6 @@ func (t *teller) result(fact kernel.Fact) {
 	switch f := fact.(type) {
 	case kernel.CommandSucceeded:
 		c := t.commands[f.Command]
-		delete(t.commands, f.Command)
 		switch {
 		case c.Kind == kernel.SetWeight && c.Back:
 			t.add(Answer, c.Node, "%s: all traffic went back to the stable release", c.Target)
@@ -231,7 +240,6 @@ func (t *teller) result(fact kernel.Fact) {
 		}
 	case kernel.CommandFailed:
 		c := t.commands[f.Command]
-		delete(t.commands, f.Command)
 		if f.Failure.Cancelled {
 			t.add(Event, c.Node, "%s was cancelled", what(c))
 			return
@@ -246,9 +254,9 @@ func (t *teller) result(fact kernel.Fact) {
 		t.add(Fault, c.Node, "%s failed: %s", what(c), text)
 	case kernel.CommandLost:
 		c := t.commands[f.Command]
-		t.add(Fault, c.Node, "%s: the process that did it was lost, and with it the answer", what(c))
+		t.add(Fault, c.Node, "%s: the process that did it was lost, and with it the answer%s", what(c), because(f.Why))
 	case kernel.CommandReconciled:
-		c := t.commands[f.Of]
+		c := t.lost[f.Of]
 		text := map[string]string{
 			"not_started": "it had not happened", "running": "it was still going on", "done": "it had been done", "unknown": "it cannot tell",
 		}[f.State]
@@ -260,6 +268,17 @@ func (t *teller) result(fact kernel.Fact) {
 	case kernel.Judged:
 		t.judged(f)
 	}
+}
+
+// underWay are the commands that have not ended, oldest first.
+func (t *teller) underWay(stage string) []string {
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(t.commands)) {
+		if c := t.commands[id]; c.Node != "" && (stage == "" || stage == c.Node) {
+			out = append(out, c.Node+": "+what(c))
+		}
+	}
+	return out
 }
 
 func because(why string) string {

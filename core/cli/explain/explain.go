@@ -14,7 +14,6 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/paint"
-	"github.com/runner-pipelines/runner/core/cli/workspace"
 )
 
 // Options of the command.
@@ -55,19 +54,11 @@ was not run, it tells why. Without an argument it takes the newest run.
 }
 
 func run(ctx context.Context, opts *Options) error {
-	w, err := workspace.OpenRuns(ctx, opts.Env)
+	w, rec, past, err := drive.Told(ctx, opts.Env, opts.Run)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	rec, err := w.Runs.Find(ctx, opts.Run)
-	if err != nil {
-		return err
-	}
-	past, err := drive.Whole(ctx, w, rec)
-	if err != nil {
-		return err
-	}
 	in := Input{Record: rec, Graph: &past.Plan.Graph, Events: past.Events, Nodes: past.State.Nodes(), Idle: drive.Standing(past.State)}
 	if opts.Stage != "" {
 		id, err := drive.Stage(past, opts.Stage)

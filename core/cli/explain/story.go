@@ -71,31 +71,36 @@ const culprits = 3
 // Of explains a run or one of its stages.
 func Of(in Input) *Explanation {
 	x := &Explanation{Run: in.Record.ID, Stage: in.Stage, Chain: []Link{}}
-	told := toldNodes(in)
-	all := chain(in)
-	faulty := map[string]bool{}
-	for _, l := range all {
-		if l.Node != "" && l.Role == Fault && slices.Contains(told, l.Node) {
-			faulty[l.Node] = true
-		}
-	}
+	told, tell := toldNodes(in), chain(in)
+	all := tell.links
 	left := 0
 	if len(told) > culprits {
 		left = len(told) - culprits
-		told = told[:culprits]
 	}
+	if len(told) == 0 {
+		// What went well in the end, but not at once.
+		for _, l := range all {
+			if l.Node != "" && l.Role == Fault && !slices.Contains(told, l.Node) {
+				told = append(told, l.Node)
+			}
+		}
+	}
+	told = told[:min(culprits, len(told))]
 	for _, l := range all {
 		if l.Node == "" || slices.Contains(told, l.Node) {
 			x.Chain = append(x.Chain, l)
 		}
 	}
 	x.Standing = standing(in)
-	x.Why = why(in, told, x.Chain)
+	x.Why = why(in, told, x.Chain, tell)
 	if left > 0 {
 		x.Led = append(x.Led, fmt.Sprintf("%d more stages did not succeed either", left))
 	}
 	x.Led = append(x.Led, led(in)...)
-	x.Stands = stands(in, told)
+	if in.Live {
+		x.Stands = append(x.Stands, tell.underWay(in.Stage)...)
+	}
+	x.Stands = append(x.Stands, stands(in, told)...)
 	x.Next = next(in, told)
 	return x
 }
@@ -213,7 +218,17 @@ func standing(in Input) string {
 }
 
 // why is the last thing that went wrong before runner did something about it.
-func why(in Input, told []string, links []Link) string {
+func why(in Input, told []string, links []Link, tell *teller) string {
+	if in.Record.Outcome == string(kernel.Succeeded) && in.Stage == "" {
+		return ""
+	}
+	if in.Record.Outcome == string(kernel.Cancelled) && in.Stage == "" {
+		for _, l := range links {
+			if l.Node == "" && l.Role == Answer {
+				return l.Text
+			}
+		}
+	}
 	for _, id := range told {
 		n, last := nodeOf(in, id), ""
 		for _, l := range links {
@@ -244,6 +259,9 @@ func why(in Input, told []string, links []Link) string {
 			if l.Node == "" && l.Role == Fault {
 				return l.Text
 			}
+		}
+		if work := tell.underWay(in.Stage); len(work) > 0 {
+			return "its process has gone without a word while this was under way: " + strings.Join(work[:min(culprits, len(work))], "; ")
 		}
 	}
 	return ""

@@ -67,19 +67,11 @@ run ends or its process leaves; Ctrl-C ends it before.`,
 }
 
 func run(ctx context.Context, opts *Options) error {
-	w, err := workspace.OpenRuns(ctx, opts.Env)
+	w, rec, past, err := drive.Told(ctx, opts.Env, opts.Run)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	rec, err := w.Runs.Find(ctx, opts.Run)
-	if err != nil {
-		return err
-	}
-	past, err := drive.Whole(ctx, w, rec)
-	if err != nil {
-		return err
-	}
 	p := &printer{opts: opts, enc: json.NewEncoder(opts.Env.Stdout)}
 	if opts.Stage != "" {
 		if p.stage, err = drive.Stage(past, opts.Stage); err != nil {

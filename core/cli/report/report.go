@@ -54,19 +54,11 @@ logs. The file needs no network and prints well. Without an argument it takes th
 }
 
 func run(ctx context.Context, opts *Options) error {
-	w, err := workspace.OpenRuns(ctx, opts.Env)
+	w, rec, past, err := drive.Told(ctx, opts.Env, opts.Run)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	rec, err := w.Runs.Find(ctx, opts.Run)
-	if err != nil {
-		return err
-	}
-	past, err := drive.Whole(ctx, w, rec)
-	if err != nil {
-		return err
-	}
 	in := Input{Record: rec, Plan: past.Plan, Events: past.Events, Nodes: past.State.Nodes(), Idle: drive.Standing(past.State), Now: time.Now()}
 	if rec.Closed.IsZero() {
 		if in.Live, err = drive.Live(ctx, w, rec); err != nil {
