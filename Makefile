@@ -28,7 +28,7 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-modules test-real reliability fuzz bench bench-parts lint lint-go lint-proto fmt generate tools clean
+.PHONY: help build run test test-modules test-real reliability fuzz bench bench-judge bench-parts lint lint-go lint-proto fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ fuzz: ## Run each fuzz target for FUZZTIME
 
 bench: build ## Measure beside Terraform and make, and write docs/performance.md; takes many minutes
 	$(GO) run ./core/bench -bin bin -write docs/performance.md $(ARGS)
+
+bench-judge: ## Play worlds against the judge and the rules of other programs, and write docs/analysis.md; takes hours
+	$(GO) run ./core/judgebench -write docs/analysis.md $(ARGS)
 
 bench-parts: ## Run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) $(PATTERNS)

@@ -26,6 +26,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/initialize"
 	logscmd "github.com/runner-pipelines/runner/core/cli/logs"
 	plancmd "github.com/runner-pipelines/runner/core/cli/plan"
+	"github.com/runner-pipelines/runner/core/cli/plugincmd"
 	"github.com/runner-pipelines/runner/core/cli/report"
 	"github.com/runner-pipelines/runner/core/cli/resume"
 	"github.com/runner-pipelines/runner/core/cli/rollback"
@@ -44,7 +45,8 @@ func Commands(env *command.Env) []*command.Command {
 		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
 		history.New(env, nil), explain.New(env, nil), logscmd.New(env, nil), report.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
-		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil), versioncmd.New(env, nil),
+		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil), plugincmd.New(env, nil),
+		versioncmd.New(env, nil),
 	}
 }
 

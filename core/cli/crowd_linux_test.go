@@ -122,7 +122,7 @@ stage "release" {
 `)
 	var wg sync.WaitGroup
 	for _, env := range []string{"dev", "prod"} {
-		// The other environment has nothing to do, but its lock is taken for a moment.
+		// The other environment has nothing to do, and its lock is not taken for that.
 		cmd := runnerIn(t, dir, "apply", "-auto-approve", "-lock-timeout=20s", "-parallelism=1", "-var", "to="+env)
 		wg.Go(func() {
 			if o := ran(t, cmd); o.code != command.OK {

@@ -79,6 +79,9 @@ type Node struct {
 	// Prepare: the node's inputs are resolved and it is planned when it starts.
 	// Rollouts, and nodes with gates, always are.
 	Prepare bool `json:"prepare,omitempty"`
+	// Skip is why the node does not run, where that is known since the plan. It
+	// needs no lock for that.
+	Skip string `json:"skip,omitempty"`
 	// Gates are answered, in any order, before the node does anything.
 	Gates []Gate `json:"gates,omitempty"`
 	// Timeout is a span; 0 for none.

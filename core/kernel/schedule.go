@@ -114,6 +114,8 @@ func (s *State) decideWaiting(i int, n *nodeState) {
 		s.settle(n, NotRun, "a stage that it waits for did not succeed")
 	case n.def.RunIf == OnFailure && n.Unsatisfied == 0:
 		s.settle(n, Skipped, "nothing before it failed")
+	case n.def.Skip != "":
+		s.settle(n, Skipped, n.def.Skip)
 	case n.def.Environment != "" && s.d.Envs[n.def.Environment].Failed != "":
 		s.settle(n, Failed, s.d.Envs[n.def.Environment].Failed)
 	default:

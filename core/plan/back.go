@@ -48,7 +48,7 @@ func (p *Plan) Back(ctx context.Context, run string, standing map[string]map[str
 
 func (p *Plan) backNode(ctx context.Context, i int, standing map[string]string) (Node, kernel.Node, error) {
 	node, k := p.Nodes[i], p.Graph.Nodes[i]
-	k.After, k.Gates, k.Pool, k.RunIf = nil, nil, "", kernel.OnSuccess
+	k.After, k.Gates, k.Pool, k.RunIf, k.Skip = nil, nil, "", kernel.OnSuccess, ""
 	rollout := *k.Rollout
 	rollout.Strategy, rollout.Analysis, rollout.Approvals, rollout.Limits, rollout.WhileWaiting, rollout.MaxDegraded = "", nil, nil, nil, "", 0
 	all := make([]int, len(rollout.Targets))

@@ -48,7 +48,10 @@ func nodeOf(n *program.Node) kernel.Node {
 	if n.Stage.Config.Retry != nil {
 		k.Retry = &kernel.Retry{Attempts: set.Retry.Attempts, Delay: ms(set.Retry.Delay), MaxDelay: ms(set.Retry.MaxDelay)}
 	}
-	k.Prepare = !set.When.IsKnown() || set.When.False()
+	k.Prepare = !set.When.IsKnown()
+	if set.When.IsKnown() && set.When.False() {
+		k.Skip = whenFalse
+	}
 	if n.Kind == kernel.RolloutNode {
 		k.Rollout = rolloutOf(n)
 		return k

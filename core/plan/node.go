@@ -28,12 +28,15 @@ const rpcTimeout = 2 * time.Minute
 // nextTimeout bounds one question to a strategy, as it does in a run.
 const nextTimeout = 5 * time.Second
 
+// whenFalse is why a stage is skipped.
+const whenFalse = "when is false"
+
 // node plans one stage.
 func (m *maker) node(ctx context.Context, n *program.Node, out *Node, k *kernel.Node) hcl.Diagnostics {
 	if when := n.Settings.When; !when.IsKnown() {
 		out.Maybe = true
 	} else if when.False() {
-		out.Skip = "when is false"
+		out.Skip = whenFalse
 		return nil
 	}
 	if n.Kind == kernel.RolloutNode {

@@ -1,18 +1,3 @@
-// Package analysis is the judge: pure functions from measurements to verdicts.
-//
-// A State is told what was measured, release by release and look by look, and
-// says for two scopes whether the candidate does harm (over the whole rollout,
-// never reset) and whether the present step may be passed. There are three
-// verdicts: pass, fail, and not enough evidence. Verdicts are recorded as facts
-// and never recomputed, so floats may be used here and nowhere else.
-//
-// Start with New, hand every Look to Observe, say StepBegan at each step, and
-// ask Harm and Step whenever a verdict is wanted. A State is small whatever
-// comes in, and can be kept as JSON in between.
-//
-// This judge knows static limits: what is beyond a metric's Min or Max, over
-// the whole rollout or in the present step, on all targets together or on one of
-// them, is harm.
 package analysis
 
 import (
@@ -23,12 +8,19 @@ import (
 )
 
 // Version of the judge, recorded with every verdict.
-const Version = "static/1"
+const Version = "evidence/2"
+
+// static is the version that knew static limits only; its states can be read.
+const static = "static/1"
+
+// Alpha is the probability with which a State errs where its Policy says nothing.
+const Alpha = 0.05
 
 // Metric is how one metric is judged.
 type Metric struct {
 	Name string `json:"name"`
-	// Better is "lower" or "higher"; static limits do not need it.
+	// Better is "lower" or "higher", or "same" where both are bad; static limits
+	// do not need it. A comparison takes what is empty for "lower".
 	Better string `json:"better,omitempty"`
 	// Min and Max are static limits on the metric's value: for a counter events by
 	// observations, for a histogram or samples the Quantile. Nil means none.
@@ -40,6 +32,8 @@ type Metric struct {
 	// MinCount is how many observations of the candidate there must be before a
 	// verdict other than not enough evidence; at least 1.
 	MinCount int64 `json:"min_count"`
+	// Compare says how the candidate is compared with stable; nil is not at all.
+	Compare *Compare `json:"compare,omitempty"`
 }
 
 // Look is one measurement of one metric at one target.
@@ -51,6 +45,17 @@ type Look struct {
 	// Candidate and Stable are what was measured of each; Stable may be nil.
 	Candidate metrics.Release
 	Stable    *metrics.Release
+	// Share of the traffic that the candidate had, between 0 and 1; only for
+	// metrics without a denominator, where 0 means as much as stable.
+	Share float64 `json:",omitempty"`
+}
+
+// Policy is what holds for all metrics.
+type Policy struct {
+	// Alpha is the probability of an abort although nothing is worse than its
+	// tolerance, over a whole rollout, and that of passing although something is
+	// not within its margin, over a step. 0 is the constant Alpha.
+	Alpha float64 `json:"alpha,omitempty"`
 }
 
 // Verdict of one scope with what it rests on.
@@ -61,4 +66,20 @@ type Verdict struct {
 	N int64 `json:"n"`
 	// Why is one sentence in plain words: what was seen, what it means.
 	Why string `json:"why"`
+	// Metric is the one that decided by comparison, or that is waited for. The
+	// rest is of it.
+	Metric string `json:"metric,omitempty"`
+	// Effect is how many times as often as in stable what is bad was seen in the
+	// candidate, 0 when that has no number. It is above Low, and below High, with
+	// probability 1-Alpha each, at whatever moment one looks. Where there is no
+	// upper end High is 0.
+	Effect float64 `json:"effect,omitempty"`
+	Low    float64 `json:"low,omitempty"`
+	High   float64 `json:"high,omitempty"`
+	// E is the evidence: of harm in a verdict of harm, else of being within the
+	// margin. Needed is how much of it decides.
+	E      float64 `json:"e,omitempty"`
+	Needed float64 `json:"needed,omitempty"`
+	// NoData says that there was nothing to compare: neither pass nor fail.
+	NoData bool `json:"no_data,omitempty"`
 }

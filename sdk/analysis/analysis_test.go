@@ -50,14 +50,14 @@ func TestVerdicts(t *testing.T) {
 		},
 		"no look yet": {
 			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
-			harm:    analysis.Verdict{Value: strategy.Inconclusive, Why: "errors has no data."},
-			step:    analysis.Verdict{Value: strategy.Inconclusive, Why: "errors has no data since the step began."},
+			harm:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "errors has no data."},
+			step:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "errors has no data since the step began."},
 		},
 		"no data, with its reason": {
 			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
 			looks:   []any{minute(0, "errors", "main", metrics.Release{NoData: "no request yet"})},
-			harm:    analysis.Verdict{Value: strategy.Inconclusive, Why: "errors has no data: no request yet."},
-			step:    analysis.Verdict{Value: strategy.Inconclusive, Why: "errors has no data since the step began: no request yet."},
+			harm:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "errors has no data: no request yet."},
+			step:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "errors has no data since the step began: no request yet."},
 		},
 		"too few, though all are bad": {
 			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
@@ -105,7 +105,7 @@ func TestVerdicts(t *testing.T) {
 			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
 			looks:   []any{1, minute(0, "errors", "main", counter(200, 0))},
 			harm:    analysis.Verdict{Value: strategy.Pass, N: 200, Why: "errors is 0% (0 of 200), within its limit of 1%."},
-			step:    analysis.Verdict{Value: strategy.Inconclusive, N: 0, Why: "errors has no data since the step began."},
+			step:    analysis.Verdict{Value: strategy.Inconclusive, N: 0, NoData: true, Why: "errors has no data since the step began."},
 		},
 		"harm in the step, hidden in the whole": {
 			metrics: []analysis.Metric{errorsBelow(0.01, 50)},
@@ -164,20 +164,20 @@ func TestVerdicts(t *testing.T) {
 		"nothing but nonsense": {
 			metrics: []analysis.Metric{{Name: "queue", Max: limit(4)}},
 			looks:   []any{minute(0, "queue", "main", metrics.Release{Samples: []float64{math.NaN()}})},
-			harm:    analysis.Verdict{Value: strategy.Inconclusive, Why: "queue has no data: 1 of 1 samples were no finite numbers."},
-			step:    analysis.Verdict{Value: strategy.Inconclusive, Why: "queue has no data since the step began: 1 of 1 samples were no finite numbers."},
+			harm:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "queue has no data: 1 of 1 samples were no finite numbers."},
+			step:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "queue has no data since the step began: 1 of 1 samples were no finite numbers."},
 		},
 		"negative counts": {
 			metrics: []analysis.Metric{errorsBelow(0.01, 1)},
 			looks:   []any{minute(0, "errors", "main", counter(-5, 0)), minute(1, "errors", "main", counter(5, 6))},
-			harm:    analysis.Verdict{Value: strategy.Inconclusive, Why: "errors has no data: a count of 6 events among 5 observations makes no sense."},
-			step:    analysis.Verdict{Value: strategy.Inconclusive, Why: "errors has no data since the step began: a count of 6 events among 5 observations makes no sense."},
+			harm:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "errors has no data: a count of 6 events among 5 observations makes no sense."},
+			step:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "errors has no data since the step began: a count of 6 events among 5 observations makes no sense."},
 		},
 		"a histogram that makes no sense": {
 			metrics: []analysis.Metric{latency},
 			looks:   []any{minute(0, "latency", "main", metrics.Release{Histogram: &metrics.Histogram{Bounds: []float64{2, 1}, Counts: []int64{9, 9, 9}}})},
-			harm:    analysis.Verdict{Value: strategy.Inconclusive, Why: "latency has no data: a histogram without ascending bounds and a count for each bucket makes no sense."},
-			step:    analysis.Verdict{Value: strategy.Inconclusive, Why: "latency has no data since the step began: a histogram without ascending bounds and a count for each bucket makes no sense."},
+			harm:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "latency has no data: a histogram without ascending bounds and a count for each bucket makes no sense."},
+			step:    analysis.Verdict{Value: strategy.Inconclusive, NoData: true, Why: "latency has no data since the step began: a histogram without ascending bounds and a count for each bucket makes no sense."},
 		},
 		"no limit": {
 			metrics: []analysis.Metric{{Name: "errors"}},

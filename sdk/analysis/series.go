@@ -19,21 +19,25 @@ type series struct {
 	Step   sum       `json:"step"`
 	// Reason is why the last look added nothing.
 	Reason string `json:"reason,omitempty"`
+	// Recent is the exposure of the last minute, where looks are shorter.
+	Recent recent `json:"recent,omitzero"`
 }
 
-func (x *series) observe(l Look, stepAt time.Time) {
-	if !l.From.IsZero() && l.From.Before(x.Until) {
-		return
+// observe is false for a look whose window is not new.
+func (x *series) observe(l *Look, m Metric, stepAt time.Time) bool {
+	if !l.From.IsZero() && l.From.Before(x.Until) || l.To.Before(l.From) {
+		return false
 	}
 	if l.To.After(x.Until) {
 		x.Until = l.To
 	}
-	one, reason := read(l.Candidate)
+	one, reason := read(l.Candidate, l.seconds(m))
 	x.Reason = clip(reason)
 	x.Whole.merge(&one)
 	if !l.From.Before(stepAt) {
 		x.Step.merge(&one)
 	}
+	return true
 }
 
 func clip(s string) string {
@@ -55,9 +59,19 @@ type sum struct {
 // maxBuckets limits the histograms that are kept.
 const maxBuckets = 1000
 
-// read takes what makes sense of one measurement, and says what did not.
-func read(r metrics.Release) (sum, string) {
+// read takes what makes sense of one measurement, and says what did not. For a
+// counter without a denominator seconds is what takes its place, else it is 0.
+func read(r metrics.Release, seconds int64) (sum, string) {
 	switch {
+	case r.Counter != nil && seconds > 0:
+		if r.Counter.N < 0 || r.Counter.Events < 0 {
+			return sum{}, fmt.Sprintf("a count of %d events makes no sense", r.Counter.Events)
+		}
+		c := *r.Counter
+		if c.N == 0 {
+			c.N = seconds
+		}
+		return sum{Counter: &c}, ""
 	case r.Counter != nil:
 		if r.Counter.N < 0 || r.Counter.Events < 0 || r.Counter.Events > r.Counter.N {
 			return sum{}, fmt.Sprintf("a count of %d events among %d observations makes no sense", r.Counter.Events, r.Counter.N)

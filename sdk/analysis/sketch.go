@@ -86,6 +86,30 @@ func (s *sketch) valid() bool {
 	return s.N >= 0 && s.Zero >= 0 && !math.IsNaN(s.Sum) && ok(s.Positive) && ok(s.Negative)
 }
 
+// above counts what is in buckets above that of v.
+func (s *sketch) above(v float64) float64 {
+	var n int64
+	at := math.MinInt
+	switch {
+	case math.Abs(v) < smallest:
+	case v > 0:
+		at = bucketOf(v)
+	default:
+		for b, c := range s.Negative {
+			if b < bucketOf(-v) {
+				n = plus(n, c)
+			}
+		}
+		n = plus(n, s.Zero)
+	}
+	for b, c := range s.Positive {
+		if b > at {
+			n = plus(n, c)
+		}
+	}
+	return float64(n)
+}
+
 func (s *sketch) mean() float64 { return s.Sum / float64(s.N) }
 
 func (s *sketch) quantile(q float64) float64 {

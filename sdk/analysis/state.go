@@ -3,10 +3,12 @@ package analysis
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/runner-pipelines/runner/sdk/analysis/internal/evidence"
 	"github.com/runner-pipelines/runner/sdk/strategy"
 )
 
@@ -17,16 +19,31 @@ type State struct {
 	// series by metric and target, in the order of their first look.
 	series []*series
 	stepAt time.Time
+	alpha  float64
+	// compared by metric, nil where the metric is not compared; weights sum to one.
+	compared []*compared
+	weights  []float64
 	// harmed is the first harm that was seen; it is never taken back.
 	harmed *Verdict
 }
 
 // New starts a rollout. The metrics are those of the whole rollout.
-func New(metrics []Metric) *State {
-	s := &State{metrics: slices.Clone(metrics)}
+func New(metrics []Metric) *State { return Policy{}.New(metrics) }
+
+// New starts a rollout under a policy.
+func (p Policy) New(metrics []Metric) *State {
+	s := &State{metrics: slices.Clone(metrics), alpha: p.Alpha}
+	if !(s.alpha > 0 && s.alpha < 1) {
+		s.alpha = Alpha
+	}
+	s.compared = make([]*compared, len(metrics))
 	for i := range s.metrics {
 		s.metrics[i].MinCount = max(s.metrics[i].MinCount, 1)
+		if s.metrics[i].Compare != nil {
+			s.compared[i] = newCompared(s.metrics[i])
+		}
 	}
+	s.weights = weights(s.metrics)
 	return s
 }
 
@@ -38,17 +55,23 @@ func (s *State) Observe(l Look) {
 	if i < 0 {
 		return
 	}
+	m := s.metrics[i]
 	j := slices.IndexFunc(s.series, func(x *series) bool { return x.Metric == l.Metric && x.Target == l.Target })
 	if j < 0 {
 		s.series = append(s.series, &series{Metric: l.Metric, Target: l.Target})
 		j = len(s.series) - 1
 	}
-	s.series[j].observe(l, s.stepAt)
-	if s.harmed != nil {
+	if !s.series[j].observe(&l, m, s.stepAt) {
+		return
+	}
+	if c := s.compared[i]; c != nil {
+		c.observe(&l, s.series[j], s.stepAt)
+	}
+	if s.harmed != nil || m.Min == nil && m.Max == nil {
 		return
 	}
 	for _, scope := range []scope{whole, step} {
-		if v, beyond := s.beyond(scope, s.metrics[i]); beyond {
+		if v, beyond := s.beyond(scope, m); beyond {
 			s.harmed = &v
 			return
 		}
@@ -67,21 +90,44 @@ func (s *State) StepBegan(at time.Time) {
 		x.Step = sum{}
 		x.Reason = ""
 	}
+	for _, c := range s.compared {
+		if c != nil {
+			c.restart()
+		}
+	}
 }
 
 // Harm is over the whole rollout: fail once any metric was beyond a limit with
-// enough observations, pass when every metric has enough and none was.
+// enough observations, or there was enough evidence that what is compared is worse than
+// its tolerance; pass when every metric has enough, is within its limits and was
+// shown to be within its margin. Ask after all looks of a moment: it settles them.
 func (s *State) Harm() Verdict {
-	if s.harmed != nil {
+	if s.Failed() {
 		return *s.harmed
 	}
 	return s.judge(whole)
 }
 
-// Step is since the step began: pass when every metric has enough observations
-// and is within its limits.
+// Failed reports whether Harm is a fail, and is quicker.
+func (s *State) Failed() bool {
+	s.settle()
+	if s.harmed == nil {
+		if v, harm := s.harm(); harm {
+			s.harmed = &v
+		}
+	}
+	return s.harmed != nil
+}
+
+// Step is since the step began: pass when every metric has enough observations,
+// is within its limits and was shown to be within its margin. Ask after all looks
+// of a moment: it settles them.
 func (s *State) Step() Verdict {
+	s.settle()
 	for _, m := range s.metrics {
+		if m.Min == nil && m.Max == nil {
+			continue
+		}
 		if v, beyond := s.beyond(step, m); beyond {
 			return v
 		}
@@ -102,6 +148,14 @@ func (sc scope) since() string {
 		return " since the step began"
 	}
 	return ""
+}
+
+// evidence is the scope's name in the room of the numbers.
+func (sc scope) evidence() evidence.Scope {
+	if sc == step {
+		return evidence.Step
+	}
+	return evidence.Whole
 }
 
 // of is the evidence of one series.
@@ -174,18 +228,38 @@ func (s *State) judge(sc scope) Verdict {
 	if len(s.metrics) == 0 {
 		return Verdict{Value: strategy.NoAnalysis, Why: "There is nothing to analyse."}
 	}
-	out := Verdict{Value: strategy.Pass}
 	var passed []string
+	least := int64(math.MaxInt64)
+	weakest := shown{metric: -1}
 	for i, m := range s.metrics {
-		data, reason := s.together(sc, m.Name)
-		n := data.count()
-		if i == 0 || n < out.N {
-			out.N = n
+		n := s.candidates(sc, i)
+		least = min(least, n)
+		if m.Compare == nil || m.Min != nil || m.Max != nil {
+			data, reason := s.together(sc, m.Name)
+			text, ok := m.within(sc, &data, reason)
+			if !ok {
+				return Verdict{Value: strategy.Inconclusive, N: n, Why: text, NoData: n == 0}
+			}
+			passed = append(passed, text)
 		}
-		text, ok := m.within(sc, &data, reason)
-		if !ok {
-			return Verdict{Value: strategy.Inconclusive, N: n, Why: text}
+		if s.compared[i] == nil {
+			continue
 		}
+		x := s.shown(sc, i)
+		if !x.enough || n < m.MinCount {
+			return s.hold(sc, x, n)
+		}
+		if weakest.metric < 0 || x.e < weakest.e {
+			x.others = weakest.others
+			weakest = x
+		}
+		weakest.others++
+	}
+	out := Verdict{Value: strategy.Pass, N: least}
+	if weakest.metric >= 0 {
+		var text string
+		out, text = s.pass(sc, weakest)
+		out.N = least
 		passed = append(passed, text)
 	}
 	out.Why = strings.Join(passed, "; ") + "."
@@ -235,25 +309,36 @@ func observations(n int64) string {
 // saved is the JSON form of a State.
 type saved struct {
 	Version string    `json:"version"`
+	Alpha   float64   `json:"alpha,omitempty"`
 	Metrics []Metric  `json:"metrics"`
 	Series  []*series `json:"series,omitempty"`
 	StepAt  time.Time `json:"step_at,omitzero"`
 	Harmed  *Verdict  `json:"harmed,omitempty"`
+	// Compared is by metric; null where the metric is not compared.
+	Compared []*savedCompared `json:"compared,omitempty"`
 }
 
 // MarshalJSON writes all that Unmarshal needs to go on.
 func (s *State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(saved{Version: Version, Metrics: s.metrics, Series: s.series, StepAt: s.stepAt, Harmed: s.harmed})
+	out := saved{Version: Version, Alpha: s.alpha, Metrics: s.metrics, Series: s.series, StepAt: s.stepAt, Harmed: s.harmed}
+	for _, c := range s.compared {
+		one, err := c.save()
+		if err != nil {
+			return nil, fmt.Errorf("state of the judge: %w", err)
+		}
+		out.Compared = append(out.Compared, one)
+	}
+	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads a State. It fails on one that another version of the judge
-// has written.
+// UnmarshalJSON reads a State. It fails on one that a version of the judge has
+// written that this one does not know.
 func (s *State) UnmarshalJSON(b []byte) error {
 	var in saved
 	if err := json.Unmarshal(b, &in); err != nil {
 		return fmt.Errorf("state of the judge: %w", err)
 	}
-	if in.Version != Version {
+	if in.Version != Version && in.Version != static {
 		return fmt.Errorf("state of the judge: it was written by version %q, this is %q", in.Version, Version)
 	}
 	for _, x := range in.Series {
@@ -261,6 +346,16 @@ func (s *State) UnmarshalJSON(b []byte) error {
 			return fmt.Errorf("state of the judge: it is damaged")
 		}
 	}
-	*s = State{metrics: New(in.Metrics).metrics, series: in.Series, stepAt: in.StepAt, harmed: in.Harmed}
+	out := Policy{Alpha: in.Alpha}.New(in.Metrics)
+	if in.Version == Version && len(in.Compared) != len(out.compared) {
+		return fmt.Errorf("state of the judge: it is damaged")
+	}
+	for i, c := range in.Compared {
+		if err := out.compared[i].load(c); err != nil {
+			return fmt.Errorf("state of the judge: %w", err)
+		}
+	}
+	out.series, out.stepAt, out.harmed = in.Series, in.StepAt, in.Harmed
+	*s = *out
 	return nil
 }

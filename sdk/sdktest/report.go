@@ -29,25 +29,48 @@ type Result struct {
 	Text string
 }
 
+// Outside is the name of the result that a suite gets when it fails outside its
+// checks: what it needs to begin is not there.
+const Outside = "TheSuiteCanBegin"
+
 // Collect runs checks without the go tool and gives the results in order. A
 // check that holds others fails when one of them does, and has a result itself.
 func Collect(ctx context.Context, checks func(T)) []Result {
-	r := &report{ctx: ctx}
-	r.run(checks)
+	r := &report{ctx: ctx, each: func(Result) {}}
+	r.root(checks)
 	return r.results
+}
+
+// Each is Collect for those who do not want to wait: each is called whenever a
+// check has ended, so one that holds others comes after them.
+func Each(ctx context.Context, each func(Result), checks func(T)) {
+	(&report{ctx: ctx, each: each}).root(checks)
 }
 
 // report is a T.
 type report struct {
 	ctx  context.Context
 	name string
+	each func(Result)
 
-	mu       sync.Mutex
-	text     strings.Builder
+	mu   sync.Mutex
+	text strings.Builder
+	// failed is the check's own word, broken that of one inside it.
 	failed   bool
+	broken   bool
 	skipped  bool
 	cleanups []func()
 	results  []Result
+}
+
+// root runs what holds all checks, and is none itself.
+func (r *report) root(f func(T)) {
+	r.run(f)
+	if r.failed {
+		result := Result{Name: Outside, Status: Failed, Text: strings.TrimSpace(r.text.String())}
+		r.results = append(r.results, result)
+		r.each(result)
+	}
 }
 
 // run runs f in a goroutine, so that Fatalf can leave it.
@@ -74,23 +97,24 @@ func (r *report) finish(cancel context.CancelFunc) {
 }
 
 func (r *report) Run(name string, check func(T)) bool {
-	inner := &report{ctx: r.ctx, name: name}
+	inner := &report{ctx: r.ctx, name: name, each: r.each}
 	if r.name != "" {
 		inner.name = r.name + "/" + name
 	}
 	inner.run(check)
 	result := Result{Name: inner.name, Status: Passed, Text: strings.TrimSpace(inner.text.String())}
 	switch {
-	case inner.failed:
+	case inner.failed, inner.broken:
 		result.Status = Failed
 	case inner.skipped:
 		result.Status = Skipped
 	}
+	r.each(result)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.results = append(append(r.results, result), inner.results...)
-	r.failed = r.failed || inner.failed
-	return !inner.failed
+	r.broken = r.broken || result.Status == Failed
+	return result.Status != Failed
 }
 
 func (r *report) Helper() {}

@@ -62,3 +62,14 @@ func TestCollect(t *testing.T) {
 		t.Errorf("after the check its directory is there (%v) or its context goes on (%v)", err, ended.Err())
 	}
 }
+
+func TestEach(t *testing.T) {
+	var got []string
+	sdktest.Each(t.Context(), func(r sdktest.Result) { got = append(got, r.Name+" "+string(r.Status)) }, func(t sdktest.T) {
+		t.Run("Outer", func(t sdktest.T) { t.Run("Inner", func(sdktest.T) {}) })
+		t.Fatalf("there is nothing to check")
+	})
+	if d := cmp.Diff([]string{"Outer/Inner passed", "Outer passed", sdktest.Outside + " failed"}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}

@@ -357,7 +357,7 @@ func (o *opens) await(n int, ended <-chan error) (early bool) {
 		select {
 		case count := <-seen:
 			n -= count
-		case <-ended:
+		case <-ended: //nolint:errcheck // that it ended is what counts
 			go func() {
 				for range seen {
 				}

@@ -14,8 +14,6 @@ type scenario struct {
 	exit int
 	// doubtful are the stages whose plugin cannot tell what became of an operation.
 	doubtful map[string]bool
-	// serviced: the target is a local service.
-	serviced bool
 }
 
 func (s scenario) services(dir string) string { return filepath.Join(filepath.Dir(dir), "services") }

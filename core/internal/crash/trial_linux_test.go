@@ -118,11 +118,11 @@ func (tr *trial) wait(ctx context.Context, p *process) (int, error) {
 	defer cancel()
 	var late error
 	select {
-	case <-p.done:
+	case <-p.done: //nolint:errcheck // the exit code is read below
 	case <-ctx.Done():
 		late = errors.New("the process does not end")
 		_ = p.kill()
-		<-p.done
+		<-p.done //nolint:errcheck // it was killed
 	}
 	tr.passed = tr.passed[:0]
 	if b, err := os.ReadFile(filepath.Join(tr.marks, TraceFile)); err == nil {

@@ -66,7 +66,7 @@ func (c *Client) bringBack() {
 	}
 	for c.forsaken() {
 		select {
-		case <-ended:
+		case <-ended: //nolint:errcheck // its log says why
 			return
 		case <-time.After(5 * time.Millisecond):
 		}
