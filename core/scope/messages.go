@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
 )
@@ -119,4 +120,13 @@ func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
 // failure is an error about a place that has no expression.
 func failure(at hcl.Range, summary, detail string, args ...any) hcl.Diagnostics {
 	return hcl.Diagnostics{diagnostics.Error(at, summary, detail, args...)}
+}
+
+// asExpression tells those who wrote an expression as plain text in the JSON
+// syntax how it becomes one.
+func asExpression(expr hcl.Expression, got cty.Value) string {
+	if got.Type() == cty.String && block.InJSON(expr.Range()) {
+		return ` In JSON an expression is a text in "${…}".`
+	}
+	return ""
 }

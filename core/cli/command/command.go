@@ -79,12 +79,28 @@ type Command struct {
 	Run         func(ctx context.Context, args []string) error
 }
 
+// Hidden reports whether a command is for programs, not for people: no list
+// shows it.
+func (c *Command) Hidden() bool { return strings.HasPrefix(c.Name, "_") }
+
+// Visible are the commands that people use, in order.
+func Visible(commands []*Command) []*Command {
+	return slices.DeleteFunc(slices.Clone(commands), (*Command).Hidden)
+}
+
 // NewFlags is an empty set of flags that reports errors to us.
 func NewFlags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	return fs
+}
+
+// Given are the names of the flags that were written on the command line.
+func Given(fs *flag.FlagSet) map[string]bool {
+	out := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { out[f.Name] = true })
+	return out
 }
 
 // Repeated is a flag that may be given several times.
@@ -136,6 +152,11 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return e.Message }
 
+// Failure ends the program with Failed, and a message in the form of a diagnostic.
+func Failure(summary, detail string, args ...any) error {
+	return &ExitError{Code: Failed, Message: "Error: " + summary + "\n\n" + fmt.Sprintf(detail, args...)}
+}
+
 // UsageError is a wrong use of the command line.
 type UsageError struct {
 	Command *Command
@@ -154,7 +175,7 @@ func (c *Command) Usage(format string, args ...any) error {
 func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string) int {
 	for len(args) > 0 && strings.HasPrefix(strings.TrimLeft(args[0], "-"), "chdir=") && args[0][0] == '-' {
 		_, dir, _ := strings.Cut(args[0], "=")
-		if err := env.chdir(dir); err != nil {
+		if err := env.Chdir(dir); err != nil {
 			fmt.Fprintf(env.Stderr, "Error: Folder cannot be used\n\n%s.\n", err)
 			return Failed
 		}
@@ -181,7 +202,7 @@ func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string)
 	c := find(commands, name)
 	if c == nil {
 		var names []string
-		for _, c := range commands {
+		for _, c := range Visible(commands) {
 			names = append(names, c.Name)
 		}
 		fmt.Fprintf(env.Stderr, "Error: Unknown command\n\nrunner has no command %q.%s To list them:\n  runner -help\n", name, diagnostics.Suggest(name, names))
@@ -276,15 +297,13 @@ func Sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
+// About is what the program says of itself.
+const About = `runner takes a pipeline from commit to production. It reads pipeline.hcl in this
+folder or one above. To begin: runner new, runner init, runner plan, runner apply.`
+
 func overview(w io.Writer, commands []*Command) {
-	fmt.Fprint(w, `Usage: runner [-chdir=DIR] COMMAND [options] [arguments]
-
-runner takes a pipeline from commit to production. It reads pipeline.hcl in this
-folder or one above. To begin: runner init, runner plan, runner apply.
-
-Commands:
-`)
-	for _, c := range commands {
+	fmt.Fprintf(w, "Usage: runner [-chdir=DIR] COMMAND [options] [arguments]\n\n%s\n\nCommands:\n", About)
+	for _, c := range Visible(commands) {
 		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Short)
 	}
 	fmt.Fprintf(w, "\n%s\nrunner COMMAND -help tells more of one command.\n", ExitCodes)

@@ -31,22 +31,26 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 		runF = run
 	}
 	c := &command.Command{
-		Name: "explain", Args: "[RUN[/STAGE]]", Short: "Tell why a run is as it is", Flags: command.NewFlags("explain"),
+		Name: "explain", Args: "[RUN [STAGE]]", Short: "Tell why a run is as it is", Flags: command.NewFlags("explain"),
 		Long: `Tells from the journal what happened in a run, why, what that led to, where things
 stand, and which command is safe next. With a stage it tells of that stage; of one that
-was not run, it tells why. Without an argument it takes the newest run.
+was not run, it tells why. Without an argument it takes the newest run. RUN/STAGE means
+the same as the two words.
 
-  runner explain latest/stage.release`,
+  runner explain latest stage.release`,
 	}
 	c.Flags.BoolVar(&opts.JSON, "json", false, "as one JSON object")
 	c.Flags.BoolVar(&opts.NoColor, "no-color", false, "no colours; so does the environment variable NO_COLOR")
 	c.Run = func(ctx context.Context, args []string) error {
-		if len(args) > 1 {
-			return c.Usage("runner explain takes one run, or one run and a stage as RUN/STAGE.")
+		if len(args) > 2 {
+			return c.Usage("runner explain takes one run, and a stage of it.")
 		}
 		opts.Run = "latest"
-		if len(args) == 1 {
+		if len(args) > 0 {
 			opts.Run, opts.Stage, _ = strings.Cut(args[0], "/")
+		}
+		if len(args) == 2 {
+			opts.Stage = args[1]
 		}
 		return runF(ctx, opts)
 	}

@@ -106,13 +106,13 @@ func stdin(opts *Options) error {
 
 // find lists the files that a path stands for.
 func find(opts *Options, path string) ([]string, error) {
-	root := path
-	if !filepath.IsAbs(root) {
-		root = filepath.Join(opts.Env.Dir, path)
-	}
+	root := opts.Env.Path(path)
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, fmt.Errorf("fmt: %w", err)
+	}
+	if strings.HasSuffix(path, ".json") && !info.IsDir() {
+		return nil, command.Failure("File is JSON", "runner fmt writes HCL's own syntax, and %s is JSON, which has no canonical form here. Leave it out.", path)
 	}
 	if !info.IsDir() {
 		return []string{root}, nil
