@@ -5,6 +5,8 @@ GO      ?= go
 VERSION ?= 0.1.0
 FUZZTIME ?= 3s
 BENCHTIME ?= 1s
+# The tests of one package may take so long; a machine may be slow, and nothing is timed.
+TESTTIME ?= 30m
 
 # Releases say what they are and hold no path of the machine that built them.
 # The version comes from here, not from git: a checkout without history builds the same.
@@ -46,14 +48,14 @@ run: build ## Deploy the shop by canary under load, then a bad release that is r
 
 test: ## Run the quick tests of all modules
 	@$(if $(RACE),,echo "No C compiler found: running without the race detector.")
-	$(GO) test $(RACE) work
+	$(GO) test $(RACE) -timeout $(TESTTIME) work
 
 test-modules: ## Build and test each module alone, without the workspace that hides wrong requirements
 	@set -e; for m in $(MODULES); do echo "== $$m"; \
-		(cd $$m && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...); done
+		(cd $$m && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test -timeout $(TESTTIME) ./...); done
 
 test-real: build ## Run the tests with real processes under real load: kill and resume, switches, the demo
-	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout 20m -run '^TestReal' -v \
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -timeout $(TESTTIME) -run '^TestReal' -v \
 		$$(grep -rl --include='*_test.go' '^func TestReal' $(MODULES) | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 reliability: build ## Run the tests that count what they survive, and write docs/reliability.md; takes many minutes
