@@ -22,6 +22,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/console"
 	"github.com/runner-pipelines/runner/core/cli/create"
 	"github.com/runner-pipelines/runner/core/cli/doctor"
+	"github.com/runner-pipelines/runner/core/cli/explain"
 	"github.com/runner-pipelines/runner/core/cli/format"
 	"github.com/runner-pipelines/runner/core/cli/graph"
 	"github.com/runner-pipelines/runner/core/cli/history"
@@ -32,6 +33,7 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/output"
 	plancmd "github.com/runner-pipelines/runner/core/cli/plan"
 	"github.com/runner-pipelines/runner/core/cli/plugincmd"
+	"github.com/runner-pipelines/runner/core/cli/report"
 	"github.com/runner-pipelines/runner/core/cli/resume"
 	"github.com/runner-pipelines/runner/core/cli/rollback"
 	"github.com/runner-pipelines/runner/core/cli/show"
@@ -48,7 +50,8 @@ func Commands(env *command.Env) []*command.Command {
 	all := []*command.Command{
 		create.New(env, nil), initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
-		history.New(env, nil), logscmd.New(env, nil), output.New(env, nil), console.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
+		history.New(env, nil), explain.New(env, nil), logscmd.New(env, nil), report.New(env, nil),
+		output.New(env, nil), console.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil),
 		plugincmd.New(env, nil), newplugin.New(env, nil), completion.New(env, nil), versioncmd.New(env, nil),
 	}

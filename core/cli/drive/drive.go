@@ -430,8 +430,9 @@ func next(s view.Summary) []string {
 	case string(kernel.Stopped), string(kernel.Halted), string(Abandoned):
 		return []string{"runner resume " + s.Run, "runner rollback " + s.Run}
 	}
-	if s.Outcome == string(kernel.Failed) || s.Outcome == string(kernel.RollbackFailed) {
-		return []string{"runner logs " + s.Run, "runner show " + s.Run}
+	switch kernel.Outcome(s.Outcome) {
+	case "", kernel.Succeeded:
+		return nil
 	}
-	return nil
+	return []string{"runner explain " + s.Run, "runner logs " + s.Run}
 }

@@ -59,7 +59,13 @@ type Live struct {
 var _ view.View = (*Live)(nil)
 
 // New makes a view for a terminal.
-func New(opts Options) *Live { return &Live{Human: view.NewHuman(opts.Lines), opts: opts} }
+func New(opts Options) *Live {
+	human := view.NewHuman(opts.Lines)
+	if !opts.NoColor {
+		human.Paint(board.Colours())
+	}
+	return &Live{Human: human, opts: opts}
+}
 
 // Opened implements view.View.
 func (l *Live) Opened(o view.Opening) {
