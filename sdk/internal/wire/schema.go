@@ -146,8 +146,33 @@ func CapabilitiesToPB(c target.Capabilities) *pluginpb.TargetCapabilities {
 	return &pluginpb.TargetCapabilities{
 		SideBySide: c.SideBySide, Weights: weightKinds.toPB(c.Weights), WeightStep: int32(c.Step), Propagation: DurationToPB(c.Propagation),
 		ReleaseAddress: c.ReleaseAddress, ReleaseMetrics: c.ReleaseMetrics, Capacity: c.Capacity, Sticky: c.Sticky,
-		Mirror: c.Mirror, HeaderRouting: c.HeaderRouting,
+		Mirror: c.Mirror, HeaderRouting: c.HeaderRouting, Metrics: readyToPB(c.Metrics),
 	}
+}
+
+func readyToPB(all map[string]target.ReadyMetric) map[string]*pluginpb.ReadyMetric {
+	out := map[string]*pluginpb.ReadyMetric{}
+	for name, m := range all {
+		out[name] = &pluginpb.ReadyMetric{Component: m.Component, Config: m.Config, Better: m.Better}
+	}
+	return out
+}
+
+func readyFromPB(all map[string]*pluginpb.ReadyMetric) (map[string]target.ReadyMetric, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	out := map[string]target.ReadyMetric{}
+	for name, m := range all {
+		if better := m.GetBetter(); better != "lower" && better != "higher" && better != "same" {
+			return nil, fmt.Errorf("of the ready-made metric %q neither lower nor higher nor same values are better, but %q", name, better)
+		}
+		if name == "" || m.GetComponent() == "" {
+			return nil, fmt.Errorf("the ready-made metric %q needs a name and a component", name)
+		}
+		out[name] = target.ReadyMetric{Component: m.GetComponent(), Config: m.GetConfig(), Better: m.GetBetter()}
+	}
+	return out, nil
 }
 
 // CapabilitiesFromPB fails when a weight's step makes no sense.
@@ -166,7 +191,9 @@ func CapabilitiesFromPB(c *pluginpb.TargetCapabilities) (target.Capabilities, er
 	if out.Propagation < 0 {
 		return out, fmt.Errorf("a propagation of %s makes no sense", out.Propagation)
 	}
-	return out, nil
+	var err error
+	out.Metrics, err = readyFromPB(c.GetMetrics())
+	return out, err
 }
 
 // NeedsToPB writes weights that are not set as none.

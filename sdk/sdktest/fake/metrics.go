@@ -9,6 +9,7 @@ import (
 
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/metrics"
+	"github.com/runner-pipelines/runner/sdk/target"
 )
 
 // Metrics gives what a file says. The file is read again for every
@@ -16,6 +17,7 @@ import (
 type Metrics struct {
 	File      string `hcl:"file" doc:"JSON: release id, or * for any, to what is measured of it"`
 	PerSecond bool   `hcl:"per_second,optional" doc:"counters and buckets in the file are rates"`
+	Known     string `hcl:"past,optional" doc:"how much of the past is known, such as 24h: what the file says now, in every window"`
 	Leak      string `hcl:"leak,optional" doc:"told as the reason for no data"`
 	Fail      string `hcl:"fail,optional" doc:"error, retryable, hang, zeroes: instead of no data, future: complete beyond the window"`
 }
@@ -72,6 +74,29 @@ func (m *Metrics) Measure(ctx context.Context, req *metrics.Request) (metrics.Me
 		}
 		found.ID = r.ID
 		out.Releases = append(out.Releases, found)
+	}
+	return out, nil
+}
+
+// Past says that it always was as the file says.
+func (m *Metrics) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Past, error) {
+	known, err := time.ParseDuration(m.Known)
+	if m.Known == "" || err != nil {
+		return metrics.Past{Reason: "the fake metrics know no past"}, nil
+	}
+	var out metrics.Past
+	from := req.From
+	if known := req.To.Add(-known); from.Before(known) {
+		from, out.Reason = known, "the fake metrics know no more than "+m.Known
+	}
+	for to := from.Add(req.Window); !to.After(req.To); from, to = to, to.Add(req.Window) {
+		one, err := m.Measure(ctx, &metrics.Request{Request: req.Request, Releases: []target.Release{req.Release}, From: from, To: to})
+		if err != nil {
+			return out, err
+		}
+		if r := one.Releases[0]; r.NoData == "" {
+			out.Windows = append(out.Windows, metrics.Window{From: from, To: to, Release: r})
+		}
 	}
 	return out, nil
 }
