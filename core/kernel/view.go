@@ -84,11 +84,16 @@ func (s *State) GoingBack() bool {
 	return false
 }
 
-// wakes reports whether a timer will make something go on; the end of a gate's
-// time only takes it away.
+// wakes reports whether a timer will make something go on. The end of a gate's
+// time only takes it away, and nothing goes on in a rollout that has halted: its
+// timers stay for when it is resumed.
 func (s *State) wakes() bool {
 	for id := range s.d.Timers {
-		if !strings.HasPrefix(id, "gate\x1f") {
+		parts := strings.SplitN(id, "\x1f", 3)
+		if parts[0] == "gate" {
+			continue
+		}
+		if n := s.node(parts[1]); n == nil || n.Rollout == nil || n.Rollout.Phase != halted {
 			return true
 		}
 	}
