@@ -100,3 +100,14 @@ func TestATimerOfAnotherStageKeepsTheProcess(t *testing.T) {
 		t.Errorf("the run is %q though a stage will be tried again", got)
 	}
 }
+
+// A journal by other hands may hold a timer of any name.
+func TestATimerOfNobodyBreaksNothing(t *testing.T) {
+	s := New(&Graph{Nodes: []Node{{ID: "stage.a", Kind: ActionNode, Action: &Action{}}}})
+	fold(t, s, TimerSet{ID: "nobody", At: 1})
+	fold(t, s, RunOpened{Run: "r", Nonce: "n", Parallelism: 1})
+	fold(t, s, CommandSucceeded{Command: next(t, s, "stage.a").ID})
+	if s.Outcome() != Succeeded {
+		t.Errorf("the run %q", s.Outcome())
+	}
+}

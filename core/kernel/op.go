@@ -450,8 +450,7 @@ func (s *State) timerFired(f TimerFired) {
 	if o := s.timerLane(f.ID); o != nil {
 		o.Backoff = false
 	}
-	kind, node, _ := strings.Cut(f.ID, "\x1f")
-	node, rest, _ := strings.Cut(node, "\x1f")
+	kind, node, rest := timerParts(f.ID)
 	if i, ok := s.index[node]; ok {
 		s.touch(i)
 		s.nodeTimerFired(&s.d.Nodes[i], kind, rest)

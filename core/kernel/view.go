@@ -3,7 +3,6 @@ package kernel
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/runner-pipelines/runner/sdk/target"
 )
@@ -89,11 +88,11 @@ func (s *State) GoingBack() bool {
 // timers stay for when it is resumed.
 func (s *State) wakes() bool {
 	for id := range s.d.Timers {
-		parts := strings.SplitN(id, "\x1f", 3)
-		if parts[0] == "gate" {
+		kind, of, _ := timerParts(id)
+		if kind == "gate" {
 			continue
 		}
-		if n := s.node(parts[1]); n == nil || n.Rollout == nil || n.Rollout.Phase != halted {
+		if n := s.node(of); n == nil || n.Rollout == nil || n.Rollout.Phase != halted {
 			return true
 		}
 	}
