@@ -111,3 +111,29 @@ func TestATimerOfNobodyBreaksNothing(t *testing.T) {
 		t.Errorf("the run %q", s.Outcome())
 	}
 }
+
+// A way back that halted, because its environment was lost, is none until it is resumed.
+func TestAWayBackIsKnownAfterARestartAndAHalt(t *testing.T) {
+	s := halfway(t)
+	is := func(when string, want bool) {
+		t.Helper()
+		if s.GoingBack() != want {
+			t.Errorf("%s: going back is %v", when, !want)
+		}
+	}
+	is("forward", false)
+	fold(t, s, RolloutAborting{Node: "stage.release", Why: "harm", Outcome: RolledBack})
+	is("aborted", true)
+	saved, err := s.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Restore(s.g, saved); err != nil {
+		t.Fatal(err)
+	}
+	is("restored", true)
+	fold(t, s, RolloutHalted{Node: "stage.release", Why: "the lock was lost"})
+	is("halted", false)
+	fold(t, s, RunResumed{Host: "h", Initiator: "alice", Parallelism: 1})
+	is("resumed", true)
+}

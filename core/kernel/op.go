@@ -230,6 +230,7 @@ func (s *State) commandSucceeded(f CommandSucceeded) error {
 		n.Ran, n.Result = true, f.Result
 	case UndoAction:
 		n.Undone = undoneCarriedOut
+		s.count(n)
 	default:
 		if n != nil && n.Rollout != nil {
 			s.rolloutCommandSucceeded(n, &c.Command, f)
