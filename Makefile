@@ -14,7 +14,8 @@ BUILD := $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$
 EXE   := $(shell $(GO) env GOEXE)
 RACE  := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-MODULES  := core sdk plugins/local plugins/canary examples/shop examples/plugin docs
+# Those of the workspace: a new module has no other list to go to.
+MODULES  := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
 PATTERNS := $(MODULES:%=./%/...)
 
 # Tools are pinned by modules of their own and built once per version, outside the repository.
@@ -30,7 +31,7 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 	|| git rev-parse -q --verify HEAD~1)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-modules test-real reliability fuzz bench bench-judge bench-parts lint lint-go lint-proto fmt generate tools clean
+.PHONY: help build run test test-modules test-real reliability fuzz bench bench-judge bench-parts docs recordings lint lint-go lint-proto new-plugin man fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +78,12 @@ bench-judge: ## Play worlds against the judge and the rules of other programs, a
 bench-parts: ## Run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) $(PATTERNS)
 
+docs: build ## Write the reference from commands, language and plugins into docs/reference
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 ./core/cli/reference -update
+
+recordings: build ## Play the demo on terminals of two sizes and write docs/recordings; needs tmux
+	RUNNER_TEST_REAL="$(CURDIR)/bin" $(GO) test -count=1 -run '^TestReal(Recordings|GitHubSummary)$$' ./docs -update
+
 lint: lint-go lint-proto ## Check code and protocol files
 
 lint-go: $(LINT)
@@ -88,6 +95,16 @@ lint-proto: $(BUF)
 		echo "$(notdir $(BUF)) breaking sdk/proto, against $$base"; \
 		$(BUF) breaking sdk/proto --against "$$(git rev-parse --git-common-dir)#ref=$$base,subdir=sdk/proto"; \
 	else echo "Nothing to compare the protocol files with: no release, no main branch and no earlier commit has them."; fi
+
+new-plugin: ## Begin a plugin: make new-plugin NAME=x KIND=action, target, strategy or metrics
+	@test -n "$(NAME)" || { echo "Say which: make new-plugin NAME=x KIND=action"; exit 1; }
+	$(GO) run ./core/cmd/runner new-plugin -kind="$(or $(KIND),action)" -dir="plugins/$(NAME)" -sdk=sdk \
+		-module="github.com/runner-pipelines/runner/plugins/$(NAME)" "$(NAME)"
+	$(GO) work use "./plugins/$(NAME)"
+	cd "plugins/$(NAME)" && GOWORK=off $(GO) mod tidy && GOWORK=off $(GO) test ./...
+
+man: build ## Write the manual pages into dist/man
+	bin/runner$(EXE) man dist/man
 
 fmt: $(LINT) ## Format the code
 	$(LINT) fmt $(MODULES)

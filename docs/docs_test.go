@@ -17,7 +17,7 @@ import (
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"*.md", "../*.md", "../plugins/*/README.md", "../examples/*/README.md"} {
+	for _, pattern := range []string{"*.md", "reference/*.md", "reference/plugins/*.md", "../core/diagnostics/pages/*.md", "../*.md", "../plugins/*/README.md", "../examples/*/README.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +73,22 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			}
 			if anchor != "" && !slices.Contains(anchors(read(t, where)), anchor) {
 				t.Errorf("%s: %s has no heading for #%s", name, where, anchor)
+			}
+		}
+	}
+}
+
+// The index leads to every page of this folder.
+func TestTheIndexLeadsToAllPages(t *testing.T) {
+	index := read(t, "README.md")
+	for _, pattern := range []string{"*.md", "reference/*.md", "reference/plugins/*.md", "recordings/*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, name := range found {
+			if name != "README.md" && !strings.Contains(index, "]("+filepath.ToSlash(name)+")") {
+				t.Errorf("docs/README.md does not lead to %s", name)
 			}
 		}
 	}

@@ -68,10 +68,11 @@ func TestRead(t *testing.T) {
 		`{"//": "comment", "a": 1, "one": {}, "named": {"x": {}, "y": {}}, "maybe": {"x": 1}, "two": {"p": {"q": {}}}}`: {
 			"a", "one", "named x", "named y", "maybe", "two p q",
 		},
-		`{"a": 1, "maybe": {"z": {"x": 1}}}`: {"a", "maybe z"},
-		`{"a": 1, "maybe": [{"x": 1}, {}]}`:  {"a", "maybe", "maybe"},
-		`{"c": 1, "one": [{}, {}]}`:          {"one", "one", "! Unknown attribute", "! Missing attribute", "! Duplicate block"},
-		`{"a": 1, "one": 5}`:                 {"a", "! Incorrect JSON value type"},
+		`{"a": 1, "maybe": {"z": {"x": 1}}}`:    {"a", "maybe z"},
+		`{"a": 1, "maybe": [{"x": 1}, {}]}`:     {"a", "maybe", "maybe"},
+		`{"c": 1, "one": [{}, {}]}`:             {"one", "one", "! Unknown attribute", "! Missing attribute", "! Duplicate block"},
+		`{"a": 1, "one": 5}`:                    {"a", "! Block expected"},
+		`{"a": 1, "named": 5, "two": {"p": 5}}`: {"a", "! Missing label", "! Missing label"},
 	} {
 		c, diags := block.Read(parse(t, src), schema)
 		if diff := cmp.Diff(want, summary(c, diags)); diff != "" {

@@ -31,8 +31,8 @@ func readJSON(body hcl.Body, s *Schema) (*Content, hcl.Diagnostics) {
 		read, rest, diags = body.PartialContent(schema)
 	} else {
 		read, diags = body.Content(schema)
-		diags = s.reword(diags)
 	}
+	diags = s.reword(diags)
 	return &Content{Attributes: read.Attributes, Blocks: read.Blocks, Rest: rest, Missing: read.MissingItemRange}, diags
 }
 
@@ -56,29 +56,80 @@ func labelled(body hcl.Body, b *Block) bool {
 	return false
 }
 
-// reword puts the reader's message about unknown properties into our words.
+// reword puts the reader's messages into our words.
 func (s *Schema) reword(diags hcl.Diagnostics) hcl.Diagnostics {
 	out := make(hcl.Diagnostics, 0, len(diags))
+	// A block without its label is told twice.
+	unlabelled := map[string]bool{}
 	for _, d := range diags {
-		if d.Summary != "Extraneous JSON object property" || d.Subject == nil {
-			out = append(out, d)
-			continue
-		}
-		var name string
-		if _, after, ok := strings.Cut(d.Detail, "named "); ok {
-			if _, err := fmt.Sscanf(after, "%q", &name); err != nil {
-				name = ""
+		switch {
+		case d.Subject == nil:
+		case d.Summary == "Extraneous JSON object property":
+			d = s.unknownProperty(d)
+		case d.Summary == "Missing block label" || d.Summary == "Incorrect JSON value type":
+			b, label := s.meant(d.Detail)
+			switch {
+			case b == nil:
+				d.Detail = strings.ReplaceAll(d.Detail, "arguments", "attributes")
+			case label && unlabelled[place(d, b)]:
+				continue
+			case label:
+				unlabelled[place(d, b)] = true
+				d = diagnostics.Error(*d.Subject, MissingLabel, "The block %q needs a label: %s. Write: %s.", b.Type, strings.Join(b.labels(), ", "), b.jsonExample())
+			default:
+				d = diagnostics.Error(*d.Subject, BlockExpected, "In %s, %q is a block. Write: %s.", s.What, b.Type, b.jsonExample())
 			}
 		}
-		var names []string
-		for _, a := range s.Attributes {
-			names = append(names, a.Name)
-		}
-		for _, b := range s.Blocks {
-			names = append(names, b.Type)
-		}
-		out = append(out, diagnostics.Error(*d.Subject, "Unknown attribute",
-			"%s has no attribute or block named %q.%s", upperFirst(s.What), name, diagnostics.Suggest(name, names)))
+		out = append(out, d)
 	}
 	return out
 }
+
+// meant is the block that a message of the reader is about, and whether it is
+// about the block's label.
+func (s *Schema) meant(detail string) (_ *Block, label bool) {
+	for i := range s.Blocks {
+		b := &s.Blocks[i]
+		for _, l := range b.labels() {
+			if strings.Contains(detail, l+" labels for") || strings.Contains(detail, "represents the "+b.Type+" block's") {
+				return b, true
+			}
+		}
+		if strings.Contains(detail, fmt.Sprintf("%q blocks", b.Type)) {
+			return b, false
+		}
+	}
+	return nil, false
+}
+
+// jsonExample shows the block in the JSON syntax.
+func (b *Block) jsonExample() string {
+	out := "{ … }"
+	if !b.LabelOptional {
+		for range b.labels() {
+			out = `{"…": ` + out + "}"
+		}
+	}
+	return fmt.Sprintf("%q: %s", b.Type, out)
+}
+
+func (s *Schema) unknownProperty(d *hcl.Diagnostic) *hcl.Diagnostic {
+	var name string
+	if _, after, ok := strings.Cut(d.Detail, "named "); ok {
+		if _, err := fmt.Sscanf(after, "%q", &name); err != nil {
+			name = ""
+		}
+	}
+	var names []string
+	for _, a := range s.Attributes {
+		names = append(names, a.Name)
+	}
+	for _, b := range s.Blocks {
+		names = append(names, b.Type)
+	}
+	return diagnostics.Error(*d.Subject, "Unknown attribute",
+		"%s has no attribute or block named %q.%s", upperFirst(s.What), name, diagnostics.Suggest(name, names))
+}
+
+// place is where a message about a block stands.
+func place(d *hcl.Diagnostic, b *Block) string { return fmt.Sprint(d.Subject.Start.Line, b.Type) }

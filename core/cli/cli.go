@@ -18,14 +18,22 @@ import (
 	"github.com/runner-pipelines/runner/core/cli/approve"
 	"github.com/runner-pipelines/runner/core/cli/cancel"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/completion"
+	"github.com/runner-pipelines/runner/core/cli/console"
+	"github.com/runner-pipelines/runner/core/cli/create"
 	"github.com/runner-pipelines/runner/core/cli/doctor"
+	"github.com/runner-pipelines/runner/core/cli/explain"
 	"github.com/runner-pipelines/runner/core/cli/format"
 	"github.com/runner-pipelines/runner/core/cli/graph"
 	"github.com/runner-pipelines/runner/core/cli/history"
 	"github.com/runner-pipelines/runner/core/cli/initialize"
 	logscmd "github.com/runner-pipelines/runner/core/cli/logs"
+	"github.com/runner-pipelines/runner/core/cli/man"
+	"github.com/runner-pipelines/runner/core/cli/newplugin"
+	"github.com/runner-pipelines/runner/core/cli/output"
 	plancmd "github.com/runner-pipelines/runner/core/cli/plan"
 	"github.com/runner-pipelines/runner/core/cli/plugincmd"
+	"github.com/runner-pipelines/runner/core/cli/report"
 	"github.com/runner-pipelines/runner/core/cli/resume"
 	"github.com/runner-pipelines/runner/core/cli/rollback"
 	"github.com/runner-pipelines/runner/core/cli/show"
@@ -39,13 +47,17 @@ import (
 
 // Commands are all commands, in the order of the overview.
 func Commands(env *command.Env) []*command.Command {
-	return []*command.Command{
-		initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
+	all := []*command.Command{
+		create.New(env, nil), initialize.New(env, nil), validate.New(env, nil), format.New(env, nil),
 		plancmd.New(env, nil), apply.New(env, nil), show.New(env, nil), status.New(env, nil), watch.New(env, nil), graph.New(env, nil),
-		history.New(env, nil), logscmd.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
-		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil), plugincmd.New(env, nil),
-		versioncmd.New(env, nil),
+		history.New(env, nil), explain.New(env, nil), logscmd.New(env, nil), report.New(env, nil),
+		output.New(env, nil), console.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
+		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil),
+		plugincmd.New(env, nil), newplugin.New(env, nil), completion.New(env, nil), versioncmd.New(env, nil),
 	}
+	list := func() []*command.Command { return all }
+	all = append(all, man.New(env, list, nil))
+	return append(all, completion.NewAnswer(env, list))
 }
 
 // Main runs the program with the process's own arguments and returns its exit

@@ -136,7 +136,7 @@ func TestARunOfANewerRunnerIsRefused(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			for _, args := range [][]string{{"resume"}, {"status"}, {"show"}, {"rollback"}, {"doctor", "-repair", rec.ID}} {
+			for _, args := range [][]string{{"resume"}, {"status"}, {"show"}, {"explain"}, {"report", "-out=-"}, {"rollback"}, {"doctor", "-repair", rec.ID}} {
 				out := w.as(t, "ada:sre", 1, args...)
 				for _, says := range []string{tc.says, fmt.Sprintf("in segment %d, record", head.Number), "9.1.0"} {
 					if !strings.Contains(out, says) {

@@ -70,6 +70,10 @@ var places = []place{
 	{"runner history -json", said("history", "-json")},
 	{"runner logs", said("logs")},
 	{"runner logs -json", said("logs", "-json")},
+	{"runner explain", said("explain")},
+	{"runner explain -json", said("explain", "-json")},
+	{"runner report", said("report", "-out=-")},
+	{"runner show -against PLAN", said("show", "-against=latest", "kept.plan")},
 	{"runner validate", said("validate")},
 	{"runner validate -json", said("validate", "-json")},
 }

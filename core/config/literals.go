@@ -109,7 +109,11 @@ func (l *loader) pairs(c *block.Content, name string) []pair {
 	}
 	list, diags := hcl.ExprMap(expr)
 	if diags.HasErrors() {
-		l.add(diagnostics.Error(expr.Range(), "Wrong type", "The attribute %q is written as { name = value }, in curly brackets.", name))
+		form := "{ name = value }"
+		if block.InJSON(expr.Range()) {
+			form = `{"name": value}`
+		}
+		l.add(diagnostics.Error(expr.Range(), "Wrong type", "The attribute %q is written as %s, in curly brackets.", name, form))
 		return nil
 	}
 	var out []pair

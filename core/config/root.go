@@ -31,7 +31,7 @@ func (l *loader) runner(b *hcl.Block) {
 	}
 	for _, inner := range content.Blocks {
 		attrs, diags := inner.Body.JustAttributes()
-		l.add(diags...)
+		l.add(reword(diags, nil)...)
 		for name, attr := range attrs {
 			if q := l.requiredPlugin(name, attr); q != nil {
 				r.RequiredPlugins = append(r.RequiredPlugins, q)
@@ -63,8 +63,11 @@ func (l *loader) requiredPlugin(name string, attr *hcl.Attribute) *RequiredPlugi
 	}
 	pairs, diags := hcl.ExprMap(attr.Expr)
 	if diags.HasErrors() {
-		l.add(diagnostics.Error(attr.Expr.Range(), "Wrong type",
-			`A required plugin is written as { source = "runner/%s", version = "~> 0.1" }.`, name))
+		form := `{ source = "runner/%s", version = "~> 0.1" }`
+		if block.InJSON(attr.Expr.Range()) {
+			form = `{"source": "runner/%s", "version": "~> 0.1"}`
+		}
+		l.add(diagnostics.Error(attr.Expr.Range(), "Wrong type", "A required plugin is written as "+form+".", name))
 		return nil
 	}
 	known := []string{"source", "version"}
@@ -168,19 +171,23 @@ func (l *loader) environment(b *hcl.Block) *Environment {
 
 // reference reads kind.NAME, such as environment.prod.
 func (l *loader) reference(expr hcl.Expression, kind string) (string, bool) {
-	t, diags := hcl.AbsTraversalForExpr(expr)
+	t, diags := hcl.AbsTraversalForExpr(block.Reference(expr))
 	if !diags.HasErrors() && len(t) == 2 && t.RootName() == kind {
 		if attr, ok := t[1].(hcl.TraverseAttr); ok {
 			return attr.Name, true
 		}
 	}
-	l.add(diagnostics.Error(expr.Range(), "Invalid reference", "Write %s.NAME here, without quotes.", kind))
+	how := "without quotes"
+	if block.InJSON(expr.Range()) {
+		how = "in quotes"
+	}
+	l.add(diagnostics.Error(expr.Range(), "Invalid reference", "Write %s.NAME here, %s.", kind, how))
 	return "", false
 }
 
 func (l *loader) pluginRef(p pair) (PluginRef, bool) {
 	ref := PluginRef{Name: p.name, Range: p.value.Range()}
-	t, diags := hcl.AbsTraversalForExpr(p.value)
+	t, diags := hcl.AbsTraversalForExpr(block.Reference(p.value))
 	if !diags.HasErrors() && (len(t) == 2 || len(t) == 3) && t.RootName() == "plugin" {
 		name, ok := t[1].(hcl.TraverseAttr)
 		alias, aliasOK := t[len(t)-1].(hcl.TraverseAttr)

@@ -15,7 +15,8 @@ import (
 
 // Extra is carried in hcl.Diagnostic.Extra.
 type Extra struct {
-	// Code is stable and names a page of the documentation; may be empty.
+	// Code is what a plugin calls the problem; may be empty. Those that the program
+	// itself reports have the code of the page that speaks of their summary; see Code.
 	Code string
 	// Hidden says that the source line holds something that must not be shown: the
 	// place is named and the line is left out.

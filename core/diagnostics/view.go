@@ -57,9 +57,7 @@ func View(diags hcl.Diagnostics, files map[string]*hcl.File) []Diagnostic {
 		if d.Severity == hcl.DiagWarning {
 			v.Severity = "warning"
 		}
-		if extra, ok := hcl.DiagnosticExtra[Extra](d); ok {
-			v.Code = extra.Code
-		}
+		v.Code = CodeOf(d)
 		if d.Subject != nil {
 			v.Range = &Range{Filename: d.Subject.Filename, Start: pos(d.Subject.Start), End: pos(d.Subject.End)}
 			v.Snippet = snippetOf(d, files)

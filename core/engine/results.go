@@ -31,6 +31,11 @@ type source struct {
 
 func (e *Engine) own() source { return source{e.Config.Run.ID, e.State} }
 
+// Restore makes what the settled stages of a run gave known to its program, for
+// those who ask afterwards. Of the configuration it needs Program, Run, State, Key,
+// Redactor and Replayed. What cannot be opened is an error.
+func Restore(cfg Config) error { return New(cfg).restoreResults() }
+
 // restoreResults makes what settled stages gave known again after a resume, and
 // what those gave that another run has gone through. What cannot be opened must
 // not be taken for nothing.

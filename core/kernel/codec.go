@@ -52,16 +52,21 @@ func (TargetLeft) FactType() string        { return "target.left" }
 func (RolloutClosed) FactType() string     { return "rollout.closed" }
 func (Noted) FactType() string             { return "noted" }
 
-var factTypes = func() map[string]reflect.Type {
-	types := make(map[string]reflect.Type)
-	for _, f := range []Fact{
+// Facts is a zero value of every type of fact.
+func Facts() []Fact {
+	return []Fact{
 		RunOpened{}, RunResumed{}, RunUnwatched{}, RunStopping{}, RunUnwinding{}, RunClosed{}, LockTaken{}, LockFreed{},
 		NodeStarted{}, NodePlanned{}, NodeSettled{}, NodeUndoing{}, NodeUndone{}, CommandIssued{}, CommandHandled{}, CommandSucceeded{},
 		CommandFailed{}, CommandLost{}, CommandReconciled{}, TimerSet{}, TimerDropped{}, TimerFired{},
 		GateOpened{}, GateAnswered{}, GateClosed{}, RolloutOpened{}, WaveEntered{}, Decided{}, Judged{},
 		Verified{}, TargetObserved{}, RolloutAborting{}, RolloutHalted{}, RolloutParked{}, RolloutSettling{},
 		TargetLeft{}, RolloutClosed{}, Noted{},
-	} {
+	}
+}
+
+var factTypes = func() map[string]reflect.Type {
+	types := make(map[string]reflect.Type)
+	for _, f := range Facts() {
 		types[f.FactType()] = reflect.TypeOf(f)
 	}
 	return types

@@ -13,8 +13,8 @@ import (
 	"github.com/runner-pipelines/runner/core/internal/strict"
 )
 
-// magic begins every plan file; the number is the format's version.
-const magic = "runner plan 1\n"
+// Magic begins every plan file; the number is the format's version.
+const Magic = "runner plan 1\n"
 
 // MaxFile is the largest plan file, in bytes.
 const MaxFile = 256 << 20
@@ -53,7 +53,7 @@ func (p *Plan) Encode() ([]byte, error) {
 	}
 	sum := sha256.Sum256(packed.Bytes())
 	p.setDigest(sum[:])
-	out := append([]byte(magic), hex.EncodeToString(sum[:])...)
+	out := append([]byte(Magic), hex.EncodeToString(sum[:])...)
 	out = append(out, '\n')
 	return append(out, packed.Bytes()...), nil
 }
@@ -66,7 +66,7 @@ func (p *Plan) setDigest(sum []byte) {
 // Decode reads what Encode wrote. Other bytes are ErrNotPlan, changed ones a
 // *DamageError.
 func Decode(b []byte) (*Plan, error) {
-	rest, ok := bytes.CutPrefix(b, []byte(magic))
+	rest, ok := bytes.CutPrefix(b, []byte(Magic))
 	if !ok {
 		if bytes.HasPrefix(b, []byte("runner plan ")) {
 			return nil, fmt.Errorf("%w of a version that this runner reads: it was made by a newer one", ErrNotPlan)

@@ -145,7 +145,7 @@ func TestDecodeTellsOfNewerPlans(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	b := encoded(f, sample())
 	f.Add(b)
-	f.Add(b[:len(magic)])
+	f.Add(b[:len(Magic)])
 	f.Add([]byte("runner plan 2\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := Decode(b)
@@ -185,7 +185,7 @@ func FuzzContent(f *testing.F) {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(packed.Bytes())
-		b := append([]byte(magic+hex.EncodeToString(sum[:])+"\n"), packed.Bytes()...)
+		b := append([]byte(Magic+hex.EncodeToString(sum[:])+"\n"), packed.Bytes()...)
 		p, err := Decode(b)
 		if err != nil {
 			damaged(t, "refused content", b)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ type LoadOptions struct {
 	Redactor *redact.Redactor
 	// Values give the sensitive variables again; others must not differ.
 	Values scope.Values
+	// Blind leaves sensitive variables unknown, for a program that is looked at and
+	// never carried out.
+	Blind bool
 }
 
 // Load turns a plan back into the program that it was made of: the same files,
@@ -46,7 +50,7 @@ func (p *Plan) Load(opts LoadOptions) (*program.Program, hcl.Diagnostics) {
 	if diags = append(diags, more...); diags.HasErrors() {
 		return nil, diags
 	}
-	final, more := p.variables(pipeline, opts.Values)
+	final, more := p.variables(pipeline, opts)
 	if diags = append(diags, more...); diags.HasErrors() {
 		return nil, diags
 	}
@@ -56,6 +60,7 @@ func (p *Plan) Load(opts LoadOptions) (*program.Program, hcl.Diagnostics) {
 	}
 	prog, more := program.New(pipeline, program.Options{
 		Catalog: opts.Catalog(required), Values: scope.Values{Final: final}, World: lang.Replay(record), Redactor: opts.Redactor,
+		AllowMissing: opts.Blind,
 	})
 	if diags = append(diags, more...); diags.HasErrors() {
 		return prog, diags
@@ -87,7 +92,7 @@ func (p *Plan) record(key *seal.Key) (lang.Record, hcl.Diagnostics) {
 
 // variables are the planned values; sensitive ones are taken from what was
 // given again, and must be the same.
-func (p *Plan) variables(pipeline *config.Pipeline, given scope.Values) (map[string]cty.Value, hcl.Diagnostics) {
+func (p *Plan) variables(pipeline *config.Pipeline, opts LoadOptions) (map[string]cty.Value, hcl.Diagnostics) {
 	final := map[string]cty.Value{}
 	var hashed []string
 	for _, name := range slices.Sorted(maps.Keys(p.Variables)) {
@@ -106,7 +111,8 @@ func (p *Plan) variables(pipeline *config.Pipeline, given scope.Values) (map[str
 		}
 		final[name] = val
 	}
-	if len(hashed) == 0 && len(given.Vars) == 0 && len(given.Files) == 0 {
+	given := opts.Values
+	if opts.Blind || len(hashed) == 0 && len(given.Vars) == 0 && len(given.Files) == 0 {
 		return final, nil
 	}
 	again, diags := scope.New(pipeline, scope.Options{Values: given, World: lang.Replay(lang.Record{}), AllowMissing: true})
@@ -170,3 +176,22 @@ func (p *Plan) OpensWith(key *seal.Key) error {
 
 // InputsDigest names resolved inputs without telling them.
 func (p *Plan) InputsDigest(parts ...[]byte) string { return salted(p.Salt, parts...) }
+
+// SameVariable reports whether the plan was made with this value of a variable,
+// also of a sensitive one.
+func (p *Plan) SameVariable(name string, v cty.Value) bool {
+	old, ok := p.Variables[name]
+	if !ok {
+		return false
+	}
+	v, _ = v.UnmarkDeep()
+	text, err := ctyjson.Marshal(v, v.Type())
+	if err != nil {
+		return false
+	}
+	if old.Hash != "" {
+		return seal.SameHash(old.Hash, p.Salt, text)
+	}
+	typ, err := ctyjson.MarshalType(v.Type())
+	return err == nil && bytes.Equal(typ, old.Type) && bytes.Equal(text, old.Value)
+}

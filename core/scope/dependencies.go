@@ -301,6 +301,7 @@ func (w *dependencyWalk) dependsOn(c *Context, expr hcl.Expression) {
 // or module, or to an instance of one.
 func wholeReference(expr hcl.Expression) (ref, bool) {
 	var r ref
+	expr = block.Reference(expr)
 	if t, diags := hcl.AbsTraversalForExpr(expr); !diags.HasErrors() {
 		r.Traversal = t
 	} else {

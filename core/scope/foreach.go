@@ -155,7 +155,7 @@ func (s *Stage) findEnvironment() hcl.Diagnostics {
 		if s.Environment = s.module.scope.environmentOf(v); s.Environment == nil {
 			s.envUnknown = true
 			diags = append(diags, diagnostics.Error(expr.Range(), "Invalid environment",
-				"The value is not one of the environments. Write environment.NAME, or environment[each.key]."))
+				"The value is not one of the environments. Write environment.NAME, or environment[each.key].%s", asExpression(expr, plain)))
 		}
 	}
 	return diags

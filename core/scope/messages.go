@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/runner-pipelines/runner/core/block"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/lang"
 )
@@ -56,25 +57,9 @@ func explainOne(d *hcl.Diagnostic) {
 			d.Detail = fmt.Sprintf("There is no element %q here.%s", name, suggestOrList(name, have))
 		}
 	case "Call to unknown function":
-		d.Summary = "Unknown function"
-		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
-			d.Detail += unknownFunction[call.CalledFunctionName()]
-		}
+		d.Summary, d.Detail = "Unknown function", lang.NoFunction(d)
 	}
 	d.Detail = noTuples.Replace(d.Detail)
-}
-
-const (
-	noClock  = ` Functions neither read a clock nor roll dice, so that a plan made again is the same. Give such a value from outside, with a variable.`
-	useRange = ` Did you mean "range"?`
-	useEnv   = ` Did you mean "env"?`
-)
-
-// unknownFunction says what to do instead of functions that other languages have.
-var unknownFunction = map[string]string{
-	"timestamp": noClock, "now": noClock, "plantimestamp": noClock, "uuid": noClock, "random": noClock, "bcrypt": noClock,
-	"getenv": useEnv, "environ": useEnv, "count": ` Did you mean "length"?`, "len": ` Did you mean "length"?`, "seq": useRange,
-	"str": ` Did you mean "tostring"?`, "int": ` Did you mean "tonumber"?`, "concatenate": ` Did you mean "concat", or "join" for texts?`,
 }
 
 // noTuples calls by their names what people write in brackets.
@@ -119,4 +104,13 @@ func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {
 // failure is an error about a place that has no expression.
 func failure(at hcl.Range, summary, detail string, args ...any) hcl.Diagnostics {
 	return hcl.Diagnostics{diagnostics.Error(at, summary, detail, args...)}
+}
+
+// asExpression tells those who wrote an expression as plain text in the JSON
+// syntax how it becomes one.
+func asExpression(expr hcl.Expression, got cty.Value) string {
+	if got.Type() == cty.String && block.InJSON(expr.Range()) {
+		return ` In JSON an expression is a text in "${…}".`
+	}
+	return ""
 }

@@ -117,6 +117,9 @@ func (s *Scope) Stage(a addr.Stage) (*Stage, bool) {
 // Static evaluates where no stage may be referred to, such as in a plugin block.
 func (s *Scope) Static() *Context { return &Context{module: s.root, static: true} }
 
+// Root is a place in the pipeline's own files, outside any block.
+func (s *Scope) Root() *Context { return &Context{module: s.root} }
+
 // Check evaluates what nothing else does: locals, validation rules and outputs of
 // all modules, used or not. Call it once Outputs is ready, to find every mistake.
 func (s *Scope) Check() hcl.Diagnostics {

@@ -70,7 +70,7 @@ type given struct {
 	at    hcl.Range
 }
 
-// valueReader reads all sources of values.
+// valueReader remembers what it read.
 type valueReader struct {
 	scope *Scope
 	// secretive says that some variable is sensitive: then no line of a values file
@@ -80,7 +80,8 @@ type valueReader struct {
 	diags     hcl.Diagnostics
 }
 
-func (s *Scope) evaluateVariables(v Values) hcl.Diagnostics {
+// read reads all sources of values.
+func (s *Scope) read(v Values) *valueReader {
 	r := &valueReader{scope: s, given: map[string]given{}}
 	for _, variable := range s.root.variables {
 		r.secretive = r.secretive || variable.Sensitive
@@ -92,6 +93,11 @@ func (s *Scope) evaluateVariables(v Values) hcl.Diagnostics {
 	for _, text := range v.Vars {
 		r.variable(text)
 	}
+	return r
+}
+
+func (s *Scope) evaluateVariables(v Values) hcl.Diagnostics {
+	r := s.read(v)
 	s.root.values = make(map[string]cty.Value, len(s.root.variables))
 	for _, variable := range s.root.config.Variables {
 		value, diag := r.final(variable, v.Final)
@@ -299,7 +305,7 @@ func (s *Scope) validate(m *module, v *config.Variable, value cty.Value) hcl.Dia
 		plain, _ := ok.Unmark()
 		switch {
 		case plain.IsNull() || plain.Type() != cty.Bool && plain.Type() != cty.DynamicPseudoType:
-			diags = append(diags, diagnostics.Error(rule.Condition.Range(), "Invalid condition", "A condition is true or false; this one is %s.", kindOf(plain)))
+			diags = append(diags, diagnostics.Error(rule.Condition.Range(), "Invalid condition", "A condition is true or false; this one is %s.%s", kindOf(plain), asExpression(rule.Condition, plain)))
 		case !plain.IsKnown() || plain.True():
 		default:
 			diags = append(diags, s.violated(c, m, v, rule, value))

@@ -13,6 +13,7 @@ import (
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/internal/coredump"
+	"github.com/runner-pipelines/runner/sdk/internal/handshake"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/schema"
 	"github.com/runner-pipelines/runner/sdk/strategy"
@@ -32,6 +33,15 @@ var (
 // it that of the plugins it starts. The environment variable RUNNER_CORE_DUMPS
 // allows them again, for debugging.
 func ForbidCoreDumps() { coredump.Forbid(os.Getenv) }
+
+// Protocols are the versions of the protocol that this host speaks, oldest first.
+func Protocols() []int {
+	var out []int
+	for v := handshake.Oldest; v <= handshake.Protocol; v++ {
+		out = append(out, v)
+	}
+	return out
+}
 
 // Config says how to start a process.
 type Config struct {

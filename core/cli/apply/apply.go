@@ -111,7 +111,7 @@ func run(ctx context.Context, opts *Options) error {
 			v.Note("Nothing to do.")
 			return nil
 		}
-		if err := ask.Approval(opts.Env, opts.AutoApprove, "apply"); err != nil {
+		if err := ask.Approval(opts.Planning.Asking(opts.Env), opts.AutoApprove, "apply"); err != nil {
 			return err
 		}
 	}

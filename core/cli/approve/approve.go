@@ -132,12 +132,12 @@ func choose(opts *Options, rec runs.Record, state *kernel.State) (string, kernel
 	if len(all) == 0 {
 		return "", kernel.GateView{}, &command.ExitError{Code: command.Failed, Message: fmt.Sprintf("Error: Nothing to answer\n\nRun %s waits for nobody.", rec.ID)}
 	}
-	title := "Several gates are open"
+	summary := "Several gates are open"
 	if len(fit) == 0 {
-		title = "No such gate is open"
+		summary = "No such gate is open"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Error: %s\n\nRun %s waits for:\n", title, rec.ID)
+	fmt.Fprintf(&b, "Error: %s\n\nRun %s waits for:\n", summary, rec.ID)
 	verb := "reject"
 	if opts.Yes {
 		verb = "approve"

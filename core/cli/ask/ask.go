@@ -2,7 +2,6 @@
 package ask
 
 import (
-	"bufio"
 	"fmt"
 	"strings"
 
@@ -23,19 +22,44 @@ func Yes(env *command.Env, said bool, nobody string) error {
 	if !env.Interactive {
 		return &command.ExitError{Code: command.Failed, Message: "Error: Nobody to ask\n\n" + nobody}
 	}
-	fmt.Fprint(env.Stderr, "\nDo this? Only yes is accepted: ")
-	answers := make(chan string, 1)
-	go func() {
-		answer, _ := bufio.NewReader(env.Stdin).ReadString('\n')
-		answers <- answer
-	}()
-	select {
-	case answer := <-answers:
-		if strings.TrimSpace(answer) == "yes" {
-			return nil
-		}
-		return &command.ExitError{Code: command.Failed, Message: "Nothing was done."}
-	case <-env.Interrupts:
-		return &command.ExitError{Code: command.Interrupted, Message: "\nNothing was done."}
+	answer, err := Line(env, "\nDo this? Only yes is accepted: ")
+	if interrupted(err) {
+		return err
 	}
+	if strings.TrimSpace(answer) != "yes" {
+		return &command.ExitError{Code: command.Failed, Message: "Nothing was done."}
+	}
+	return nil
+}
+
+// Choice asks for one of several words until one is given; an empty answer is the
+// first of them.
+func Choice(env *command.Env, question string, words ...string) (string, error) {
+	for {
+		answer, err := Line(env, fmt.Sprintf("%s (%s) [%s]: ", question, strings.Join(words, ", "), words[0]))
+		if err != nil {
+			return "", err
+		}
+		answer = strings.TrimSpace(answer)
+		if answer == "" {
+			return words[0], nil
+		}
+		for _, w := range words {
+			if strings.EqualFold(w, answer) {
+				return w, nil
+			}
+		}
+	}
+}
+
+// Text asks for a text; an empty answer is the suggestion.
+func Text(env *command.Env, question, suggestion string) (string, error) {
+	if suggestion != "" {
+		question += " [" + suggestion + "]"
+	}
+	answer, err := Line(env, question+": ")
+	if answer = strings.TrimSpace(answer); answer == "" {
+		answer = suggestion
+	}
+	return answer, err
 }

@@ -7,26 +7,15 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/runner-pipelines/runner/core/cli/paint"
 	"github.com/runner-pipelines/runner/core/kernel"
 )
 
 // Style is how the board looks. The zero value is plain text.
-type Style struct {
-	Bold, Dim, Good, Bad, Warn, Info, Chosen lipgloss.Style
-	// ASCII draws with letters only, for terminals that know no others.
-	ASCII bool
-}
+type Style = paint.Style
 
-// Colours is the style for a terminal with colours: those of the terminal's own
-// palette, so that they fit light and dark ones.
-func Colours() Style {
-	colour := func(c string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipgloss.Color(c)) }
-	return Style{
-		Bold: lipgloss.NewStyle().Bold(true), Dim: lipgloss.NewStyle().Faint(true),
-		Good: colour("2"), Bad: colour("1"), Warn: colour("3"), Info: colour("6"),
-		Chosen: lipgloss.NewStyle().Reverse(true),
-	}
-}
+// Colours is the style for a terminal with colours.
+func Colours() Style { return paint.Colours() }
 
 // mark is the sign before a stage.
 type mark int

@@ -79,12 +79,28 @@ type Command struct {
 	Run         func(ctx context.Context, args []string) error
 }
 
+// Hidden reports whether a command is for programs, not for people: no list
+// shows it.
+func (c *Command) Hidden() bool { return strings.HasPrefix(c.Name, "_") }
+
+// Visible are the commands that people use, in order.
+func Visible(commands []*Command) []*Command {
+	return slices.DeleteFunc(slices.Clone(commands), (*Command).Hidden)
+}
+
 // NewFlags is an empty set of flags that reports errors to us.
 func NewFlags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	return fs
+}
+
+// Given are the names of the flags that were written on the command line.
+func Given(fs *flag.FlagSet) map[string]bool {
+	out := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { out[f.Name] = true })
+	return out
 }
 
 // Repeated is a flag that may be given several times.
@@ -136,6 +152,11 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return e.Message }
 
+// Failure ends the program with Failed, and a message in the form of a diagnostic.
+func Failure(summary, detail string, args ...any) error {
+	return &ExitError{Code: Failed, Message: "Error: " + summary + "\n\n" + fmt.Sprintf(detail, args...)}
+}
+
 // UsageError is a wrong use of the command line.
 type UsageError struct {
 	Command *Command
@@ -154,7 +175,7 @@ func (c *Command) Usage(format string, args ...any) error {
 func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string) int {
 	for len(args) > 0 && strings.HasPrefix(strings.TrimLeft(args[0], "-"), "chdir=") && args[0][0] == '-' {
 		_, dir, _ := strings.Cut(args[0], "=")
-		if err := env.chdir(dir); err != nil {
+		if err := env.Chdir(dir); err != nil {
 			fmt.Fprintf(env.Stderr, "Error: Folder cannot be used\n\n%s.\n", err)
 			return Failed
 		}
@@ -167,21 +188,14 @@ func Dispatch(ctx context.Context, env *Env, commands []*Command, args []string)
 	name := args[0]
 	switch name {
 	case "-h", "-help", "--help", "help":
-		if len(args) > 1 {
-			if c := find(commands, args[1]); c != nil {
-				Help(env.Stdout, c)
-				return OK
-			}
-		}
-		overview(env.Stdout, commands)
-		return OK
+		return help(env, commands, args[1:])
 	case "-v", "-version", "--version":
 		name = "version"
 	}
 	c := find(commands, name)
 	if c == nil {
 		var names []string
-		for _, c := range commands {
+		for _, c := range Visible(commands) {
 			names = append(names, c.Name)
 		}
 		fmt.Fprintf(env.Stderr, "Error: Unknown command\n\nrunner has no command %q.%s To list them:\n  runner -help\n", name, diagnostics.Suggest(name, names))
@@ -254,6 +268,9 @@ func exitCode(env *Env, err error) int {
 	case errors.As(err, &exit):
 		if exit.Message != "" {
 			fmt.Fprintln(env.Stderr, exit.Message)
+			if more := diagnostics.MoreOf(exit.Message); more != "" {
+				fmt.Fprint(env.Stderr, "\n", more)
+			}
 		}
 		return exit.Code
 	case errors.As(err, &usage):
@@ -274,41 +291,4 @@ func Sentence(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-func overview(w io.Writer, commands []*Command) {
-	fmt.Fprint(w, `Usage: runner [-chdir=DIR] COMMAND [options] [arguments]
-
-runner takes a pipeline from commit to production. It reads pipeline.hcl in this
-folder or one above. To begin: runner init, runner plan, runner apply.
-
-Commands:
-`)
-	for _, c := range commands {
-		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Short)
-	}
-	fmt.Fprintf(w, "\n%s\nrunner COMMAND -help tells more of one command.\n", ExitCodes)
-}
-
-// Help writes the full description of a command.
-func Help(w io.Writer, c *Command) {
-	usage := "Usage: runner " + c.Name + " [options]"
-	if c.Args != "" {
-		usage += " " + c.Args
-	}
-	fmt.Fprintf(w, "%s\n\n%s\n", usage, strings.TrimSpace(c.Long))
-	var flags []string
-	c.Flags.VisitAll(func(f *flag.Flag) {
-		name, text := flag.UnquoteUsage(f)
-		switch {
-		case name == "":
-		default:
-			name = "=" + strings.ToUpper(name)
-		}
-		flags = append(flags, fmt.Sprintf("  %-26s %s", "-"+f.Name+name, text))
-	})
-	if len(flags) > 0 {
-		fmt.Fprintf(w, "\nOptions:\n%s\n", strings.Join(flags, "\n"))
-	}
-	fmt.Fprintf(w, "\n%s", ExitCodes)
 }

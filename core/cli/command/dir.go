@@ -6,10 +6,9 @@ import (
 	"path/filepath"
 )
 
-func (e *Env) chdir(dir string) error {
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(e.Dir, dir)
-	}
+// Chdir makes another folder the working directory, as -chdir does.
+func (e *Env) Chdir(dir string) error {
+	dir = e.Path(dir)
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("-chdir: %w", err)
@@ -19,4 +18,12 @@ func (e *Env) chdir(dir string) error {
 	}
 	e.Dir = dir
 	return nil
+}
+
+// Path is where a path leads that was given on the command line.
+func (e *Env) Path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(e.Dir, path)
 }

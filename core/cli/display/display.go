@@ -8,9 +8,12 @@ import (
 	"runtime"
 	"strings"
 
+	"charm.land/lipgloss/v2"
+
 	"github.com/runner-pipelines/runner/core/cli/ci"
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/live"
+	"github.com/runner-pipelines/runner/core/cli/paint"
 	"github.com/runner-pipelines/runner/core/cli/view"
 )
 
@@ -37,6 +40,18 @@ func New(env *command.Env, dir string, o Options) view.View {
 		})
 	}
 	return ci.New(ci.Options{Out: env.Stdout, Service: Service(env), Place: Place(env, dir)})
+}
+
+// Paint is the style for what is written once: colours where the command's
+// standard output is a terminal that has them.
+func Paint(env *command.Env, noColor bool) paint.Style {
+	if noColor || env.Getenv("NO_COLOR") != "" || env.Getenv("TERM") == "dumb" || env.Terminal == nil {
+		return paint.Style{ASCII: !unicode(env)}
+	}
+	lipgloss.EnableLegacyWindowsANSI(env.Terminal)
+	style := paint.Colours()
+	style.ASCII = !unicode(env)
+	return style
 }
 
 // Service is the CI service that the process runs in; nil for none that shows

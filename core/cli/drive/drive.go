@@ -11,9 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
-
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
@@ -22,7 +19,6 @@ import (
 	"github.com/runner-pipelines/runner/core/journal/spool"
 	"github.com/runner-pipelines/runner/core/journal/witness"
 	"github.com/runner-pipelines/runner/core/kernel"
-	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/lock"
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/pluginhost"
@@ -219,7 +215,7 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 	done := make(chan struct{})
 	defer close(done)
 	started := time.Now()
-	replayed, err := d.replayed(ctx)
+	earlier, err := replayed(ctx, d.w, d.plan)
 	if err != nil {
 		return err
 	}
@@ -237,7 +233,7 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 		Artifacts: d.w.Artifacts(), ArtifactDir: d.w.ArtifactDir(), Dir: d.w.Dir, Redactor: d.w.Redactor,
 		Initiator: d.w.Env.User, Host: d.w.Env.Host, Runner: d.w.Env.Version, Parallelism: d.opts.Parallelism,
 		Locks: d.locks, LockTimeout: d.opts.LockTimeout, Waiting: d.waiting,
-		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: replayed, Note: d.opts.Note,
+		Observer: d.v.Event, Log: d.v.Log, Stop: stop, Slog: d.w.Slog(), Replayed: earlier, Note: d.opts.Note,
 		Spool: d.spool, Away: d.gone, Unwind: d.opts.Unwind,
 	})
 	go d.interrupts(e, stop, done)
@@ -262,15 +258,15 @@ func (d *driver) drive(ctx context.Context, state *kernel.State, j *journal.Jour
 }
 
 // replayed is the run whose results a rollback builds on.
-func (d *driver) replayed(ctx context.Context) (*engine.Replayed, error) {
-	if d.plan.Replays == "" {
+func replayed(ctx context.Context, w *workspace.Workspace, p *plan.Plan) (*engine.Replayed, error) {
+	if p.Replays == "" {
 		return nil, nil
 	}
-	rec, err := d.w.Runs.Get(ctx, d.plan.Replays)
+	rec, err := w.Runs.Get(ctx, p.Replays)
 	if err != nil {
 		return nil, err
 	}
-	past, err := Past(ctx, d.w, rec)
+	past, err := Past(ctx, w, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -336,6 +332,9 @@ func (d *driver) failed(err error) error {
 }
 
 func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Journal) error {
+	if err := d.keepOutputs(ctx, state); err != nil {
+		return err
+	}
 	_, err := d.w.Runs.Update(ctx, d.rec.ID, func(r *runs.Record) {
 		r.Closed, r.Outcome, r.Journal = time.Now().UTC(), string(state.Outcome()), j.Head()
 	})
@@ -348,7 +347,7 @@ func (d *driver) close(ctx context.Context, state *kernel.State, j *journal.Jour
 func (d *driver) leave(state *kernel.State, idle kernel.Idle, elapsed time.Duration) error {
 	var values map[string]json.RawMessage
 	if state.Outcome() == kernel.Succeeded {
-		values = outputs(d.prog)
+		values = shown(d.prog)
 	}
 	return Leave(d.v, d.rec.ID, state, idle, elapsed, values)
 }
@@ -431,33 +430,9 @@ func next(s view.Summary) []string {
 	case string(kernel.Stopped), string(kernel.Halted), string(Abandoned):
 		return []string{"runner resume " + s.Run, "runner rollback " + s.Run}
 	}
-	if s.Outcome == string(kernel.Failed) || s.Outcome == string(kernel.RollbackFailed) {
-		return []string{"runner logs " + s.Run, "runner show " + s.Run}
-	}
-	return nil
-}
-
-// outputs are the pipeline's outputs in JSON, sensitive ones left out.
-func outputs(prog *program.Program) map[string]json.RawMessage {
-	values, diags := prog.Scope.OutputValues()
-	if diags.HasErrors() || len(values) == 0 {
+	switch kernel.Outcome(s.Outcome) {
+	case "", kernel.Succeeded:
 		return nil
 	}
-	out := map[string]json.RawMessage{}
-	for _, o := range values {
-		if o.Config.Sensitive || lang.IsSensitive(o.Value) {
-			out[o.Config.Name] = json.RawMessage(`"(sensitive)"`)
-			continue
-		}
-		v, _ := o.Value.UnmarkDeep()
-		if !v.IsWhollyKnown() {
-			v = cty.NullVal(v.Type())
-		}
-		b, err := ctyjson.SimpleJSONValue{Value: v}.MarshalJSON()
-		if err != nil {
-			b = []byte("null")
-		}
-		out[o.Config.Name] = b
-	}
-	return out
+	return []string{"runner explain " + s.Run, "runner logs " + s.Run}
 }

@@ -106,13 +106,13 @@ func stdin(opts *Options) error {
 
 // find lists the files that a path stands for.
 func find(opts *Options, path string) ([]string, error) {
-	root := path
-	if !filepath.IsAbs(root) {
-		root = filepath.Join(opts.Env.Dir, path)
-	}
+	root := opts.Env.Path(path)
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, fmt.Errorf("fmt: %w", err)
+	}
+	if strings.HasSuffix(path, ".json") && !info.IsDir() {
+		return nil, command.Failure("File is JSON", "runner fmt writes HCL's own syntax, and %s is JSON, which has no canonical form here. Leave it out.", path)
 	}
 	if !info.IsDir() {
 		return []string{root}, nil
@@ -140,6 +140,9 @@ func formatted(opts *Options, name string, src []byte) ([]byte, error) {
 	f, diags := config.Parse(name, src)
 	if diags.HasErrors() {
 		if err := diagnostics.Write(opts.Env.Stderr, diags, map[string]*hcl.File{name: f}); err != nil {
+			return nil, err
+		}
+		if err := diagnostics.WriteMore(opts.Env.Stderr, diags); err != nil {
 			return nil, err
 		}
 		return nil, &command.ExitError{Code: command.Failed}

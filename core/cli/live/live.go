@@ -63,7 +63,11 @@ var _ view.View = (*Live)(nil)
 // New makes a view for a terminal.
 func New(opts Options) *Live {
 	plain := &muted{to: opts.Lines}
-	return &Live{Human: view.NewHuman(plain), opts: opts, plain: plain}
+	human := view.NewHuman(plain)
+	if !opts.NoColor {
+		human.Paint(board.Colours())
+	}
+	return &Live{Human: human, opts: opts, plain: plain}
 }
 
 // muted takes the plain view's lines away while the board tells the same.

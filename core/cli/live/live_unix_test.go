@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
-	"github.com/charmbracelet/x/term"
 	"github.com/creack/pty"
+	"golang.org/x/term"
 
 	"github.com/runner-pipelines/runner/core/cli/live"
 	"github.com/runner-pipelines/runner/core/cli/view"
@@ -44,7 +44,7 @@ type screen struct {
 // Write is what stays on the screen. Nothing may be written while the board has the
 // terminal, which then breaks lines in other places and is drawn over.
 func (s *screen) Write(p []byte) (int, error) {
-	now, err := term.GetState(s.tty.Fd())
+	now, err := term.GetState(int(s.tty.Fd()))
 	if err != nil || !reflect.DeepEqual(s.cooked, now) {
 		s.t.Errorf("%q is written while the board has the terminal (error %v)", p, err)
 	}
@@ -71,7 +71,7 @@ func openWith(t *testing.T, keyboard io.Reader) *screen {
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
 		t.Fatal(err)
 	}
-	cooked, err := term.GetState(tty.Fd())
+	cooked, err := term.GetState(int(tty.Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}

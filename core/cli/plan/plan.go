@@ -5,14 +5,16 @@ package plan
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/compare"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/planning"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/core/runs"
 )
 
 // Options of the command.
@@ -20,7 +22,10 @@ type Options struct {
 	Env      *command.Env
 	Out      string
 	JSON     bool
+	NoColor  bool
 	Detailed bool
+	// Against is the run to compare with.
+	Against  string
 	Planning planning.Options
 }
 
@@ -33,11 +38,13 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 	c := &command.Command{
 		Name: "plan", Short: "Tell what a run would do", Flags: command.NewFlags("plan"),
 		Long: `Checks everything with the plugins, observes the targets, simulates every strategy
-forward and from a failure at each step, and tells what a run would do. It changes
-nothing. With -out the plan is kept; runner apply FILE then does exactly that, once.`,
+forward and from a failure at each step, and tells what a run would do, and how that
+differs from the newest run. It changes nothing. With -out the plan is kept; runner apply FILE then does exactly that, once.`,
 	}
 	c.Flags.StringVar(&opts.Out, "out", "", "keep the plan in `file`")
 	c.Flags.BoolVar(&opts.JSON, "json", false, "as one JSON object")
+	c.Flags.BoolVar(&opts.NoColor, "no-color", false, "no colours; so does the environment variable NO_COLOR")
+	c.Flags.StringVar(&opts.Against, "against", runs.Latest, "compare with this `run`, or with none")
 	c.Flags.BoolVar(&opts.Detailed, "detailed-exitcode", false, "end with 2 when there is something to do")
 	opts.Planning.Flags(c.Flags)
 	c.Run = func(ctx context.Context, args []string) error {
@@ -66,8 +73,22 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	defer made.Pool.StopAll()
-	v := viewOf(opts.JSON, opts.Env.Stdout)
-	v.Plan(made.Plan)
+	difference, err := compare.Against(ctx, w, made.Plan, made.Program, opts.Against)
+	if err != nil {
+		return err
+	}
+	if opts.JSON {
+		out := view.NewJSON(opts.Env.Stdout)
+		if difference == nil {
+			out.Plan(made.Plan)
+		} else {
+			out.Compared(made.Plan, difference)
+		}
+	} else {
+		style := display.Paint(opts.Env, opts.NoColor)
+		view.WritePlan(opts.Env.Stdout, made.Plan, style)
+		compare.Write(opts.Env.Stdout, difference, style)
+	}
 	if opts.Out != "" {
 		if err := keep(opts, made); err != nil {
 			return err
@@ -80,13 +101,6 @@ func run(ctx context.Context, opts *Options) error {
 		return &command.ExitError{Code: command.Changes}
 	}
 	return nil
-}
-
-func viewOf(json bool, out io.Writer) view.View {
-	if json {
-		return view.NewJSON(out)
-	}
-	return view.NewHuman(out)
 }
 
 func keep(opts *Options, made *planning.Made) error {

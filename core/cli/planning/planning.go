@@ -6,6 +6,9 @@ import (
 	"flag"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/runner-pipelines/runner/core/cli/ask"
 	"github.com/runner-pipelines/runner/core/cli/command"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
 	"github.com/runner-pipelines/runner/core/plan"
@@ -18,6 +21,8 @@ type Options struct {
 	Vars      command.Repeated
 	Files     command.Repeated
 	PluginDir string
+	// Input lets people be asked, where there is a terminal.
+	Input bool
 }
 
 // Flags adds the options to a command.
@@ -25,6 +30,15 @@ func (o *Options) Flags(fs *flag.FlagSet) {
 	fs.Var(&o.Vars, "var", "give a variable a value, as `name=value`")
 	fs.Var(&o.Files, "var-file", "read values of variables from `file`")
 	fs.StringVar(&o.PluginDir, "plugin-dir", "", "look for plugins in this `dir` first")
+	fs.BoolVar(&o.Input, "input", true, "on a terminal, ask for what is missing; -input=false never asks")
+}
+
+// Asking is the environment for questions: nobody is there to be asked with
+// -input=false, and in CI.
+func (o *Options) Asking(env *command.Env) *command.Env {
+	alone := *env
+	alone.Interactive = env.Interactive && o.Input && env.Getenv("CI") == ""
+	return &alone
 }
 
 // Made is a plan with what it was made with; the caller stops the pool.
@@ -49,6 +63,11 @@ func Make(ctx context.Context, w *workspace.Workspace, opts Options, pool *plugi
 	if err != nil {
 		return nil, err
 	}
+	answers, err := ask.Variables(opts.Asking(w.Env), w.Pipeline, values, w.World(), func(d hcl.Diagnostics) { _ = w.Show(w.Env.Stderr, d) })
+	if err != nil {
+		return nil, err
+	}
+	values.Vars = append(values.Vars, answers...)
 	lineage, err := w.Store.Lineage(ctx)
 	if err != nil {
 		return nil, err

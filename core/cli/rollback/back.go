@@ -36,7 +36,7 @@ func back(ctx context.Context, w *workspace.Workspace, rec runs.Record, opts *Op
 	defer pool.StopAll()
 	v := display.New(opts.Env, w.Dir, opts.Display)
 	v.Plan(p)
-	if err := ask.Approval(opts.Env, opts.AutoApprove, "rollback"); err != nil {
+	if err := ask.Approval(opts.Planning.Asking(opts.Env), opts.AutoApprove, "rollback"); err != nil {
 		return err
 	}
 	note := "rollback of run " + rec.ID

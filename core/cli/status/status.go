@@ -3,12 +3,15 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/display"
 	"github.com/runner-pipelines/runner/core/cli/drive"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/cli/workspace"
@@ -19,9 +22,10 @@ import (
 
 // Options of the command.
 type Options struct {
-	Env  *command.Env
-	Run  string
-	JSON bool
+	Env     *command.Env
+	Run     string
+	JSON    bool
+	NoColor bool
 }
 
 // New is the command; runF replaces what it does, for tests.
@@ -33,14 +37,16 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 	c := &command.Command{
 		Name: "status", Args: "[RUN]", Short: "Tell where a run stands", Flags: command.NewFlags("status"),
 		Long: `Tells where a run stands, stage by stage, what it waits for, which weights its targets
-have, and which environments are locked. Without an argument it takes the newest run.`,
+have, and which environments are locked. Without an argument it takes the newest run, and
+lists all that have not ended: who drives each, since when, which of its rollouts stand
+between two releases, and what to type.`,
 	}
 	c.Flags.BoolVar(&opts.JSON, "json", false, "as one JSON object")
+	c.Flags.BoolVar(&opts.NoColor, "no-color", false, "no colours; so does the environment variable NO_COLOR")
 	c.Run = func(ctx context.Context, args []string) error {
 		if len(args) > 1 {
 			return c.Usage("runner status takes at most one run.")
 		}
-		opts.Run = "latest"
 		if len(args) == 1 {
 			opts.Run = args[0]
 		}
@@ -56,6 +62,8 @@ type Status struct {
 	Idle  kernel.Idle       `json:"idle,omitempty"`
 	Nodes []kernel.NodeView `json:"nodes"`
 	Locks []lock.HeldError  `json:"locks,omitempty"`
+	// Open are all runs that have not ended; only without an argument.
+	Open []Open `json:"open,omitempty"`
 }
 
 func run(ctx context.Context, opts *Options) error {
@@ -64,7 +72,7 @@ func run(ctx context.Context, opts *Options) error {
 		return err
 	}
 	defer w.Close()
-	rec, err := w.Runs.Find(ctx, opts.Run)
+	rec, err := w.Runs.Find(ctx, cmp.Or(opts.Run, runs.Latest))
 	if err != nil {
 		return err
 	}
@@ -82,12 +90,20 @@ func run(ctx context.Context, opts *Options) error {
 			return err
 		}
 	}
+	if opts.Run == "" {
+		if s.Open, err = openRuns(ctx, w); err != nil {
+			return err
+		}
+	}
 	if opts.JSON {
 		enc := json.NewEncoder(opts.Env.Stdout)
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
 	}
 	human(opts, s)
+	// What is told of the run itself is not told again.
+	others := slices.DeleteFunc(s.Open, func(o Open) bool { return o.Run == rec.ID && len(s.Open) == 1 && !o.abandoned() })
+	writeOpen(opts.Env.Stdout, others, display.Paint(opts.Env, opts.NoColor))
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"runtime"
 
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/cli/workspace"
+	"github.com/runner-pipelines/runner/sdk/host"
 )
 
 // Options of the command.
@@ -22,7 +24,11 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 	if runF == nil {
 		runF = run
 	}
-	c := &command.Command{Name: "version", Short: "Tell this program's version", Long: "Tells this program's version and platform.", Flags: command.NewFlags("version")}
+	c := &command.Command{Name: "version", Short: "Tell this program's version", Flags: command.NewFlags("version"),
+		Long: `Tells this program's version and platform, and in the folder of a pipeline which
+plugins its lock file names. With -json also the Go version that built the program and
+the versions of the plugin protocol that it speaks.`,
+	}
 	c.Flags.BoolVar(&opts.JSON, "json", false, "as one JSON object")
 	c.Run = func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
@@ -33,12 +39,50 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 	return c
 }
 
+// Version is what -json gives.
+type Version struct {
+	Version  string `json:"version"`
+	Platform string `json:"platform"`
+	Go       string `json:"go"`
+	// Protocols are the versions of the plugin protocol, oldest first.
+	Protocols []int    `json:"protocols"`
+	Plugins   []Plugin `json:"plugins"`
+}
+
+// Plugin is one plugin of the lock file.
+type Plugin struct {
+	Source   string `json:"source"`
+	Version  string `json:"version"`
+	Protocol int    `json:"protocol"`
+}
+
 func run(_ context.Context, opts *Options) error {
-	if opts.JSON {
-		return json.NewEncoder(opts.Env.Stdout).Encode(map[string]string{
-			"version": opts.Env.Version, "platform": runtime.GOOS + "_" + runtime.GOARCH, "go": runtime.Version(),
-		})
+	v := Version{
+		Version: opts.Env.Version, Platform: runtime.GOOS + "_" + runtime.GOARCH, Go: runtime.Version(),
+		Protocols: host.Protocols(), Plugins: locked(opts.Env),
 	}
-	_, err := fmt.Fprintf(opts.Env.Stdout, "runner %s on %s_%s\n", opts.Env.Version, runtime.GOOS, runtime.GOARCH)
+	if opts.JSON {
+		return json.NewEncoder(opts.Env.Stdout).Encode(v)
+	}
+	_, err := fmt.Fprintf(opts.Env.Stdout, "runner %s on %s\n", v.Version, v.Platform)
+	for _, p := range v.Plugins {
+		if err == nil {
+			_, err = fmt.Fprintf(opts.Env.Stdout, "+ plugin %s %s\n", p.Source, p.Version)
+		}
+	}
 	return err
+}
+
+// locked are the plugins of the lock file here; none where there is no pipeline.
+// Mistakes in it are for other commands to tell.
+func locked(env *command.Env) []Plugin {
+	out := []Plugin{}
+	w, _ := workspace.Open(env)
+	if w.Lock == nil {
+		return out
+	}
+	for _, p := range w.Lock.Plugins {
+		out = append(out, Plugin{p.Source, p.Version, p.Protocol})
+	}
+	return out
 }

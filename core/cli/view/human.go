@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/runner-pipelines/runner/core/cli/paint"
 	"github.com/runner-pipelines/runner/core/diagnostics"
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/kernel"
@@ -28,6 +29,7 @@ type Human struct {
 	verdicts map[string]strategy.VerdictValue
 	aborted  map[string]kernel.Time
 	zone     *time.Location
+	style    paint.Style
 }
 
 // NewHuman writes to out, with times in the local zone.
@@ -38,11 +40,17 @@ func NewHuman(out io.Writer) *Human {
 	}
 }
 
+// Paint gives the plan its colours.
+func (h *Human) Paint(s paint.Style) *Human {
+	h.style = s
+	return h
+}
+
 // Plan implements View.
 func (h *Human) Plan(p *plan.Plan) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	WritePlan(h.out, p)
+	WritePlan(h.out, p, h.style)
 }
 
 // Opened implements View.
@@ -59,6 +67,7 @@ func (h *Human) Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_ = diagnostics.Write(h.out, diagnostics.Tidy(d), files)
+	_ = diagnostics.WriteMore(h.out, diagnostics.Tidy(d))
 }
 
 func (h *Human) printf(format string, args ...any) {

@@ -87,18 +87,31 @@ func (j *JSON) write(at time.Time, typ string, data any) {
 }
 
 // Plan implements View.
-func (j *JSON) Plan(p *plan.Plan) { j.write(j.now(), "plan", PlanData(p)) }
+func (j *JSON) Plan(p *plan.Plan) { j.Compared(p, nil) }
 
-// PlanData is the plan without what only the engine needs.
-func PlanData(p *plan.Plan) any {
-	return struct {
-		Digest   string      `json:"digest"`
-		Pipeline string      `json:"pipeline"`
-		Runner   string      `json:"runner"`
-		Created  time.Time   `json:"created"`
-		Changes  bool        `json:"changes"`
-		Nodes    []plan.Node `json:"nodes"`
-	}{p.Digest(), p.Pipeline, p.Runner, p.Created, p.HasChanges(), unsealed(p.Nodes)}
+// Compared is Plan with how the plan differs from an earlier run; nil for no comparison.
+func (j *JSON) Compared(p *plan.Plan, difference any) {
+	data := PlanData(p)
+	data.Compared = difference
+	j.write(j.now(), "plan", data)
+}
+
+// PlanDocument is a plan without what only the engine needs.
+type PlanDocument struct {
+	Digest   string      `json:"digest"`
+	Pipeline string      `json:"pipeline"`
+	Runner   string      `json:"runner"`
+	Created  time.Time   `json:"created"`
+	Changes  bool        `json:"changes"`
+	Totals   Totals      `json:"totals"`
+	Nodes    []plan.Node `json:"nodes"`
+	// Compared is how the plan differs from that of an earlier run.
+	Compared any `json:"compared,omitempty"`
+}
+
+// PlanData is a plan as programs read it.
+func PlanData(p *plan.Plan) *PlanDocument {
+	return &PlanDocument{p.Digest(), p.Pipeline, p.Runner, p.Created, p.HasChanges(), Sum(p), unsealed(p.Nodes), nil}
 }
 
 func unsealed(nodes []plan.Node) []plan.Node {
@@ -123,14 +136,22 @@ func (j *JSON) Close() {}
 // Event implements View.
 func (j *JSON) Event(e kernel.Event) { j.write(e.At.Time(), e.Fact.FactType(), e.Fact) }
 
+// LogLine is a line of a log with the command that wrote it.
+type LogLine struct {
+	Node    string `json:"node"`
+	Target  string `json:"target,omitempty"`
+	Command int64  `json:"command"`
+	logs.Line
+}
+
+// NoteLine is a remark for people.
+type NoteLine struct {
+	Text string `json:"text"`
+}
+
 // Log implements View.
 func (j *JSON) Log(c kernel.Command, l logs.Line) {
-	j.write(l.Time, "log", struct {
-		Node    string `json:"node"`
-		Target  string `json:"target,omitempty"`
-		Command int64  `json:"command"`
-		logs.Line
-	}{c.Node, c.Target, c.ID, l})
+	j.write(l.Time, "log", LogLine{c.Node, c.Target, c.ID, l})
 }
 
 // Diagnostics implements View.
@@ -144,8 +165,4 @@ func (j *JSON) Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File) {
 func (j *JSON) Summary(s Summary) { j.write(j.now(), "summary", s) }
 
 // Note implements View.
-func (j *JSON) Note(text string) {
-	j.write(j.now(), "note", struct {
-		Text string `json:"text"`
-	}{text})
-}
+func (j *JSON) Note(text string) { j.write(j.now(), "note", NoteLine{text}) }

@@ -7,6 +7,7 @@ import (
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/pluginhost/catalog"
 	"github.com/runner-pipelines/runner/core/program"
+	"github.com/runner-pipelines/runner/core/scope"
 )
 
 // Loaded turns a plan back into the program that it was made of, with a pool of
@@ -21,10 +22,7 @@ func (w *Workspace) Loaded(p *plan.Plan, pluginDir string, vars, files []string,
 	if err != nil {
 		return nil, nil, err
 	}
-	prog, diags := p.Load(plan.LoadOptions{
-		Dir: w.Dir, Key: w.Key, Redactor: w.Redactor, Values: values,
-		Catalog: func(required map[string]string) *catalog.Catalog { return catalog.New(w.SchemaDir(), locked, required) },
-	})
+	prog, diags := p.Load(w.loading(locked, values, false))
 	if prog != nil {
 		w.Pipeline = prog.Pipeline
 	}
@@ -32,4 +30,25 @@ func (w *Workspace) Loaded(p *plan.Plan, pluginDir string, vars, files []string,
 		return nil, nil, w.Show(w.Env.Stderr, diags)
 	}
 	return prog, w.Pool(pluginDir, locked, alive), nil
+}
+
+func (w *Workspace) loading(locked *lockfile.File, values scope.Values, blind bool) plan.LoadOptions {
+	return plan.LoadOptions{
+		Dir: w.Dir, Key: w.Key, Redactor: w.Redactor, Values: values, Blind: blind,
+		Catalog: func(required map[string]string) *catalog.Catalog { return catalog.New(w.SchemaDir(), locked, required) },
+	}
+}
+
+// Seen is the program that a plan was made of, to be looked at: sensitive
+// variables are not known. The error says why it cannot be read any more.
+func (w *Workspace) Seen(p *plan.Plan) (*program.Program, error) {
+	locked, diags := lockfile.Parse(lockfile.Name, p.Lock)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	prog, diags := p.Load(w.loading(locked, scope.Values{}, true))
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return prog, nil
 }

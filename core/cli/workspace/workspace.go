@@ -188,6 +188,15 @@ func (w *Workspace) Initialised() hcl.Diagnostics {
 	return pluginhost.Outdated(Requirements(w.Pipeline), w.Lock)
 }
 
+// HasState reports whether there is a state to open; OpenState makes one where
+// there is none.
+func (w *Workspace) HasState() bool {
+	_, err := os.Stat(w.statePath())
+	return err == nil
+}
+
+func (w *Workspace) statePath() string { return filepath.Join(w.Data, "state.db") }
+
 // OpenState opens store and state key.
 func (w *Workspace) OpenState(ctx context.Context) error {
 	if w.Store != nil {
@@ -196,7 +205,7 @@ func (w *Workspace) OpenState(ctx context.Context) error {
 	if err := os.MkdirAll(w.Data, 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(w.Data, "state.db")
+	path := w.statePath()
 	if err := w.NotLost(path); err != nil {
 		return err
 	}
@@ -313,6 +322,9 @@ func (w *Workspace) Show(out io.Writer, diags hcl.Diagnostics) error {
 	}
 	out = w.Redactor.NewWriter(out)
 	if err := diagnostics.Write(out, diagnostics.Tidy(diags), files); err != nil {
+		return err
+	}
+	if err := diagnostics.WriteMore(out, diagnostics.Tidy(diags)); err != nil {
 		return err
 	}
 	if service := display.Service(w.Env); service != nil {

@@ -1,0 +1,4 @@
+package reference
+
+// Texts are what language.txt says, by path.
+var Texts = texts
