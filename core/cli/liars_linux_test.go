@@ -163,6 +163,7 @@ var liarCases = []liarCase{
   timeout = "200ms"
   use "fake_run" {
     stubborn = "35s"
+    deaf     = true
     effects  = "effects"
   }
 }
