@@ -13,6 +13,7 @@ import (
 
 	"github.com/runner-pipelines/runner/core/cli/diagram"
 	"github.com/runner-pipelines/runner/core/cli/explain"
+	"github.com/runner-pipelines/runner/core/cli/series"
 	"github.com/runner-pipelines/runner/core/cli/view"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/plan"
@@ -90,6 +91,8 @@ type Rollout struct {
 	Verdicts   []Verdict
 	Chart      template.HTML
 	Drawn      int
+	// Analysis is nil where nothing was analysed.
+	Analysis *Analysis
 }
 
 // Target is one line of a rollout's chart.
@@ -142,9 +145,17 @@ func Write(out io.Writer, in Input) error {
 	}
 	p.stages(end)
 	p.told(end)
+	judged := series.New()
+	for _, ev := range p.Events {
+		judged.Event(ev)
+	}
 	for i := range p.Rollouts {
-		svg, err := weights(&p.Rollouts[i])
+		r := &p.Rollouts[i]
+		svg, err := weights(r)
 		if err != nil {
+			return err
+		}
+		if r.Analysis, err = analysed(judged.Stage(r.Stage), fmt.Sprintf("plot-%d", i+1), r.Start, r.End); err != nil {
 			return err
 		}
 		p.Rollouts[i].Chart, p.Rollouts[i].Drawn = template.HTML(svg), min(drawn, len(p.Rollouts[i].Targets)) //nolint:gosec // our own drawing, names escaped

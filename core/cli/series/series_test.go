@@ -11,78 +11,35 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/runner-pipelines/runner/core/cli/series"
+	"github.com/runner-pipelines/runner/core/cli/series/seriestest"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/sdk/analysis"
-	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/strategy"
 )
 
-var began = time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
+var at = seriestest.At
 
-func at(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
-
-func event(s int, f kernel.Fact) kernel.Event {
-	return kernel.Event{At: kernel.TimeOf(at(s)), Fact: f}
+func begin(t *testing.T, rules ...analysis.Metric) *seriestest.Rollout {
+	return seriestest.New(t, "stage.web", rules...)
 }
 
-// run is a rollout that a real judge looks at every minute.
-type run struct {
-	t     *testing.T
-	judge *analysis.State
-	set   *series.Set
-}
-
-func begin(t *testing.T, rules ...analysis.Metric) *run {
-	return &run{t, analysis.New(rules), series.New()}
-}
-
-func (r *run) step(s int, id string) {
-	r.judge.StepBegan(at(s))
-	r.set.Event(event(s, kernel.Decided{Node: "stage.web", StepID: id, StepTitle: id}))
-}
-
-func (r *run) look(s int, looks ...analysis.Look) {
-	r.t.Helper()
-	for _, l := range looks {
-		r.judge.Observe(l)
+// folded is the stage of a rollout.
+func folded(r *seriestest.Rollout) *series.Stage {
+	set := series.New()
+	for _, e := range r.Events {
+		set.Event(e)
 	}
-	say := func(v analysis.Verdict) kernel.Verdict {
-		return kernel.Verdict{Value: v.Value, N: v.N, Why: v.Why, NoData: v.NoData}
-	}
-	f := kernel.Judged{Node: "stage.web", Harm: say(r.judge.Harm()), Step: say(r.judge.Step())}
-	for to, v := range map[*json.RawMessage]any{&f.Looks: looks, &f.State: r.judge, &f.Shown: r.judge.Evidence()} {
-		b, err := json.Marshal(v)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		*to = b
-	}
-	r.set.Event(event(s, f))
-}
-
-func counts(s int, metric, target string, n, bad, stableN, stableBad int64) analysis.Look {
-	return analysis.Look{
-		Metric: metric, Target: target, From: at(s - 60), To: at(s),
-		Candidate: metrics.Release{ID: "new", Counter: &metrics.Counter{N: n, Events: bad}},
-		Stable:    &metrics.Release{ID: "old", Counter: &metrics.Counter{N: stableN, Events: stableBad}},
-	}
-}
-
-// independent is a past in which errors came alone, so that few are evidence.
-func independent(name string) analysis.Metric {
-	how := analysis.Standard()
-	how.Past = &analysis.Past{Independent: true, Dispersion: 1, Rates: []float64{0.01}}
-	return analysis.Metric{Name: name, Better: "lower", MinCount: 1, Compare: how}
+	return set.Stage(r.Node)
 }
 
 func TestAHarmfulRollout(t *testing.T) {
-	r := begin(t, independent("errors"), independent("errors 5xx"))
-	r.step(0, "5%")
+	r := begin(t, seriestest.Independent("errors"), seriestest.Independent("errors 5xx"))
+	r.Step(0, "5%")
 	for i := 1; i <= 20; i++ {
 		s := 60 * i
-		r.look(s, counts(s, "errors", "main", 1000, 10, 1000, 10), counts(s, "errors 5xx", "main", 1000, 60, 1000, 10))
+		r.Look(s, seriestest.Counts(s, "errors", "main", 1000, 10, 1000, 10), seriestest.Counts(s, "errors 5xx", "main", 1000, 60, 1000, 10))
 	}
-	st := r.set.Stage("stage.web")
+	st := folded(r)
 	if len(st.Metrics) != 2 || st.Metrics[1].Rule.Better != "lower" || !st.Metrics[1].Percent || !st.Compared() {
 		t.Fatalf("metrics: %+v", st.Metrics)
 	}
@@ -112,13 +69,13 @@ func TestAHarmfulRollout(t *testing.T) {
 }
 
 func TestEveryStepHasItsPass(t *testing.T) {
-	r := begin(t, independent("errors"))
+	r := begin(t, seriestest.Independent("errors"))
 	for i := 1; i <= 3; i++ {
-		r.step(600*i, fmt.Sprint(i))
-		r.look(600*i+60, counts(600*i+60, "errors", "main", 100_000, 1000, 100_000, 1000))
-		r.look(600*i+120, counts(600*i+120, "errors", "main", 100_000, 1000, 100_000, 1000))
+		r.Step(600*i, fmt.Sprint(i))
+		r.Look(600*i+60, seriestest.Counts(600*i+60, "errors", "main", 100_000, 1000, 100_000, 1000))
+		r.Look(600*i+120, seriestest.Counts(600*i+120, "errors", "main", 100_000, 1000, 100_000, 1000))
 	}
-	st := r.set.Stages()[0]
+	st := folded(r)
 	var got []string
 	for _, d := range st.Decisions {
 		got = append(got, string(d.Word)+" "+d.Metric+" "+d.At.Format("15:04"))
@@ -132,12 +89,12 @@ func TestEveryStepHasItsPass(t *testing.T) {
 }
 
 func TestNoDataIsAGap(t *testing.T) {
-	r := begin(t, independent("errors"))
-	r.step(0, "5%")
-	r.look(60, counts(60, "errors", "main", 10, 1, 10, 1))
-	r.look(120, analysis.Look{Metric: "errors", Target: "main", From: at(60), To: at(120), Candidate: metrics.Release{ID: "new", NoData: "scrape failed"}})
-	r.look(180, counts(180, "errors", "main", 10, 2, 0, 0))
-	st := r.set.Stage("stage.web")
+	r := begin(t, seriestest.Independent("errors"))
+	r.Step(0, "5%")
+	r.Look(60, seriestest.Counts(60, "errors", "main", 10, 1, 10, 1))
+	r.Look(120, seriestest.Nothing(120, "errors", "main", "scrape failed"))
+	r.Look(180, seriestest.Counts(180, "errors", "main", 10, 2, 0, 0))
+	st := folded(r)
 	got := st.Metrics[0].Targets[0]
 	want := []series.Point{{At: at(60), Value: 0.1}, {At: at(120), Gap: true}, {At: at(180), Value: 0.2}}
 	if diff := cmp.Diff(want, got.Candidate.Points()); diff != "" {
@@ -155,8 +112,8 @@ func TestNoDataIsAGap(t *testing.T) {
 func TestALimit(t *testing.T) {
 	limit := 0.05
 	r := begin(t, analysis.Metric{Name: "errors", Max: &limit})
-	r.look(60, counts(60, "errors", "main", 100, 50, 100, 1))
-	st := r.set.Stage("stage.web")
+	r.Look(60, seriestest.Counts(60, "errors", "main", 100, 50, 100, 1))
+	st := folded(r)
 	if last := st.Last(); last.Word != series.Harm || last.Metric != "errors" || last.Seen != nil || st.Compared() || !st.Metrics[0].Harm.Empty() {
 		t.Errorf("%+v", last)
 	}
@@ -165,10 +122,10 @@ func TestALimit(t *testing.T) {
 func TestNothingAndNonsense(t *testing.T) {
 	set := series.New()
 	for _, f := range kernel.Facts() {
-		set.Event(event(0, f))
+		set.Event(seriestest.Event(0, f))
 	}
-	set.Event(event(1, kernel.Judged{Node: "a", Looks: json.RawMessage(`{"no":"list"}`), Shown: json.RawMessage(`[`), State: json.RawMessage(`7`), Step: kernel.Verdict{Value: strategy.Inconclusive}}))
-	set.Event(event(1, kernel.Decided{Node: "steps only", StepID: "1"}))
+	set.Event(seriestest.Event(1, kernel.Judged{Node: "a", Looks: json.RawMessage(`{"no":"list"}`), Shown: json.RawMessage(`[`), State: json.RawMessage(`7`), Step: kernel.Verdict{Value: strategy.Inconclusive}}))
+	set.Event(seriestest.Event(1, kernel.Decided{Node: "steps only", StepID: "1"}))
 	if set.Stage("a") == nil || set.Stage("steps only") != nil || set.Stage("unknown") != nil {
 		t.Error("a stage is known that was not judged, or one that was is not")
 	}
@@ -176,7 +133,7 @@ func TestNothingAndNonsense(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for range 2 * series.MostMetrics {
-		set.Event(event(1, kernel.Judged{Node: "many", Looks: looks(t, series.MostMetrics+3)}))
+		set.Event(seriestest.Event(1, kernel.Judged{Node: "many", Looks: looks(t, series.MostMetrics+3)}))
 	}
 	if st := set.Stage("many"); len(st.Metrics) != series.MostMetrics || st.More != 3 {
 		t.Errorf("%d metrics and %d more", len(st.Metrics), st.More)
@@ -187,7 +144,7 @@ func looks(t *testing.T, n int) json.RawMessage {
 	t.Helper()
 	var all []analysis.Look
 	for i := range n {
-		all = append(all, counts(60, fmt.Sprint("m", i), "main", 1, 0, 1, 0))
+		all = append(all, seriestest.Counts(60, fmt.Sprint("m", i), "main", 1, 0, 1, 0))
 	}
 	b, err := json.Marshal(all)
 	if err != nil {
@@ -279,11 +236,11 @@ func TestCells(t *testing.T) {
 
 func BenchmarkEvent(b *testing.B) {
 	set := series.New()
-	l, err := json.Marshal([]analysis.Look{counts(60, "errors", "main", 10, 1, 10, 1)})
+	l, err := json.Marshal([]analysis.Look{seriestest.Counts(60, "errors", "main", 10, 1, 10, 1)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for i := 0; b.Loop(); i++ {
-		set.Event(event(i, kernel.Judged{Node: "stage.web", Looks: l}))
+		set.Event(seriestest.Event(i, kernel.Judged{Node: "stage.web", Looks: l}))
 	}
 }
