@@ -9,6 +9,7 @@ package board
 import (
 	"slices"
 
+	"github.com/runner-pipelines/runner/core/cli/series"
 	"github.com/runner-pipelines/runner/core/journal/logs"
 	"github.com/runner-pipelines/runner/core/kernel"
 )
@@ -30,6 +31,9 @@ type Board struct {
 	busy     map[string]int
 	commands map[int64]string
 
+	// judged is what the analyses saw since the board was made.
+	judged *series.Set
+
 	chosen string
 	open   map[string]bool
 }
@@ -40,7 +44,7 @@ func New(run, pipeline string, g *kernel.Graph, state *kernel.State) *Board {
 	b := &Board{
 		run: run, pipeline: pipeline, graph: g, state: state,
 		settled: map[string]bool{}, logs: map[string]*tail{}, open: map[string]bool{},
-		busy: map[string]int{}, commands: map[int64]string{},
+		busy: map[string]int{}, commands: map[int64]string{}, judged: series.New(),
 	}
 	for _, c := range state.InFlight() {
 		b.issued(c.Command)
@@ -72,6 +76,7 @@ func (b *Board) Event(e kernel.Event) error {
 	if b.began == 0 {
 		b.began = e.At
 	}
+	b.judged.Event(e)
 	b.over(kernel.EndOf(e.Fact))
 	switch f := e.Fact.(type) {
 	case kernel.CommandIssued:

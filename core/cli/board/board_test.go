@@ -28,7 +28,7 @@ type recorded struct {
 	events []kernel.Event
 }
 
-func load(t *testing.T) recorded {
+func load(t testing.TB) recorded {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", "run.jsonl"))
 	if err != nil {
@@ -56,7 +56,7 @@ func load(t *testing.T) recorded {
 }
 
 // at is the board so many milliseconds after the run was opened.
-func (r recorded) at(t *testing.T, ms kernel.Time) (*board.Board, time.Time) {
+func (r recorded) at(t testing.TB, ms kernel.Time) (*board.Board, time.Time) {
 	t.Helper()
 	b := board.New("20261123-045059-7bx9", "shop", &r.graph, kernel.New(&r.graph))
 	for _, e := range r.events {

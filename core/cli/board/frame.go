@@ -22,10 +22,11 @@ const (
 // block is what is shown of one stage: its own line, and what may be left out
 // when the screen is small, the first to go last.
 type block struct {
-	node   string
-	title  string
-	detail []string
-	logs   []string
+	node    string
+	title   string
+	detail  []string
+	metrics metricRows
+	logs    []string
 }
 
 // Lines are what the board shows at a moment: at most height lines, none wider
@@ -96,7 +97,7 @@ func (b *Board) next(n int) []string {
 }
 
 // body fits the stages into the room: every stage under way has its line; then
-// come their details, the log lines, and the stages that are over, as far as
+// come their details, what the judge sees, the log lines, and the stages that are over, as far as
 // there is room.
 func (b *Board) body(p painter, room int) []string {
 	live := make([]block, 0, len(b.active))
@@ -120,13 +121,23 @@ func (b *Board) body(p painter, room int) []string {
 	for i := range live {
 		take(&live[i].detail)
 	}
+	judged := make([][]string, len(live))
+	for i := range live {
+		judged[i] = live[i].metrics.lines(p, room-used)
+		used += len(judged[i])
+	}
+	// A stage that failed is not hidden by what others write.
+	spare := min(len(b.failed), 2, max(0, room-used))
+	used += spare
 	for i := range live {
 		take(&live[i].logs)
 	}
+	used -= spare
 	lines := b.past(p, room-used)
-	for _, bl := range live {
+	for i, bl := range live {
 		lines = append(lines, bl.title)
 		lines = append(lines, bl.detail...)
+		lines = append(lines, judged[i]...)
 		lines = append(lines, bl.logs...)
 	}
 	if hidden > 0 {

@@ -35,6 +35,7 @@ func (b *Board) block(p painter, id string) block {
 	}
 	if n.Rollout != nil {
 		bl.detail = append(bl.detail, rollout(p, n.Rollout)...)
+		bl.metrics = rowsOf(p, b.judged.Stage(id))
 	}
 	return bl
 }

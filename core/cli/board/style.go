@@ -52,12 +52,17 @@ func (p painter) bar() string {
 
 // meter draws a share of 0 to 1.
 func (p painter) meter(share float64, paint lipgloss.Style) string {
-	full, rest, wide := "█", "░", 24
+	if p.width < 60 {
+		return p.gauge(share, 10, paint)
+	}
+	return p.gauge(share, 24, paint)
+}
+
+// gauge is a meter that is so many cells wide.
+func (p painter) gauge(share float64, wide int, paint lipgloss.Style) string {
+	full, rest := "█", "░"
 	if p.ASCII {
 		full, rest = "#", "."
-	}
-	if p.width < 60 {
-		wide = 10
 	}
 	n := int(math.Round(min(1, max(0, share)) * float64(wide)))
 	if share > 0 && n == 0 {

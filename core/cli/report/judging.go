@@ -118,9 +118,11 @@ func (d *drawer) closest(all []*series.Metric) []*series.Metric {
 func (d *drawer) decides(m *series.Metric) string {
 	var words []string
 	for i, v := range d.stage.Decisions {
-		word := string(v.Word)
-		if v.Word == series.Unsure && i < len(d.stage.Decisions)-1 {
-			continue
+		word := "decided: " + string(v.Word)
+		if v.Word == series.Unsure {
+			if word = "not decided: " + string(v.Word); i < len(d.stage.Decisions)-1 {
+				continue
+			}
 		}
 		if v.Metric == m.Name && !slices.Contains(words, word) {
 			words = append(words, word)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,8 +123,11 @@ func gaps(points []series.Point) [][2]time.Time {
 func (p *plot) svg() (string, error) {
 	axis := styled(axisClass)
 	axis.FontSize = 8.5
-	hidden := styled(gridClass)
-	hidden.StrokeColor = drawing.ColorTransparent
+	// The library gives its grid no class, and draws no chart without a series.
+	var grid []chart.Series
+	for _, t := range p.ticks {
+		grid = append(grid, chart.ContinuousSeries{Style: styled(gridClass), XValues: []float64{0, p.long()}, YValues: []float64{t.Value, t.Value}})
+	}
 	c := chart.Chart{
 		Width: plotWidth, Height: plotHeight,
 		Background: chart.Style{FillColor: drawing.ColorTransparent, Padding: chart.Box{Top: 20, Left: 6, Right: 14, Bottom: 4}},
@@ -131,10 +135,9 @@ func (p *plot) svg() (string, error) {
 		XAxis:      chart.XAxis{Style: axis, Ticks: p.moments(), Range: &chart.ContinuousRange{Min: 0, Max: p.long()}},
 		YAxis: chart.YAxis{
 			AxisType: chart.YAxisSecondary, Style: axis, Ticks: p.ticks,
-			Range: &chart.ContinuousRange{Min: p.low, Max: p.high}, GridMajorStyle: styled(gridClass),
+			Range: &chart.ContinuousRange{Min: p.low, Max: p.high},
 		},
-		// The library draws no chart without a series.
-		Series:   append([]chart.Series{chart.ContinuousSeries{Style: hidden, XValues: []float64{0, p.long()}, YValues: []float64{p.low, p.low}}}, p.series...),
+		Series:   append(grid, p.series...),
 		Elements: []chart.Renderable{p.marked},
 	}
 	var out bytes.Buffer
@@ -186,7 +189,11 @@ func (p *plot) marked(r chart.Renderer, box chart.Box, _ chart.Style) {
 	}
 	for _, l := range p.levels {
 		path(l.class+" lvl", [2]int{box.Left, y(l.at)}, [2]int{box.Right, y(l.at)})
-		write(l.class, l.word, box.Left+4, y(l.at)-4)
+		at := y(l.at) - 4
+		if at < box.Top+8 || slices.ContainsFunc(p.levels, func(o level) bool { return o.at > l.at }) {
+			at = y(l.at) + 12
+		}
+		write(l.class, l.word, box.Left+4, at)
 	}
 	free := -1
 	for _, m := range p.marks {
@@ -276,7 +283,7 @@ func (p *plot) powers(low, high float64) {
 // plain writes a number with three digits that say something.
 func plain(v float64) string {
 	if math.Abs(v) >= 1e6 {
-		return strconv.FormatFloat(v, 'g', 3, 64)
+		return strings.Replace(strconv.FormatFloat(v, 'g', 3, 64), "e+0", "e", 1)
 	}
 	text := strconv.FormatFloat(v, 'f', max(0, 2-int(math.Floor(math.Log10(max(math.Abs(v), 1e-9))))), 64)
 	if strings.Contains(text, ".") {

@@ -171,6 +171,11 @@ func (st *Stage) step(x Step) {
 		x.Weight = st.Steps[n-1].Weight
 	}
 	st.Steps = append(st.Steps, x)
+	for _, m := range st.Metrics {
+		if m.Last != nil {
+			m.Show.Add(x.At, 0, false)
+		}
+	}
 	st.spans(x.At)
 }
 
