@@ -112,6 +112,7 @@ func Write(out io.Writer, x *Explanation, style paint.Style, zone *time.Location
 			say("%s%s %s %s", indent, style.Dim.Render(l.At.In(zone).Format("15:04:05")), sign, text)
 		}
 	}
+	writeJudged(out, x, style, zone)
 	if len(x.Led) > 0 {
 		say("\n%s", style.Bold.Render("What that led to"))
 		for _, l := range x.Led {

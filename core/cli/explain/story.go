@@ -33,6 +33,9 @@ type Explanation struct {
 	Why string `json:"why,omitempty"`
 	// Chain is what happened, oldest first.
 	Chain []Link `json:"chain"`
+	// Judged are the verdicts of the analyses: the last one of each stage that is told, or
+	// all of the stage that was asked for.
+	Judged []Judged `json:"judged,omitempty"`
 	// Led is what followed for others, and Stands how things are now.
 	Led    []string  `json:"led,omitempty"`
 	Stands []string  `json:"stands,omitempty"`
@@ -91,6 +94,7 @@ func Of(in Input) *Explanation {
 			x.Chain = append(x.Chain, l)
 		}
 	}
+	x.Judged = judged(in, told)
 	x.Standing = standing(in)
 	x.Why = why(in, told, x.Chain, tell)
 	if left > 0 {

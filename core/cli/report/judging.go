@@ -199,7 +199,7 @@ func unit(m *series.Metric) string {
 	case rule.Compare != nil && rule.Compare.Rate:
 		return "a second, at all of the traffic"
 	case rule.Quantile > 0:
-		return fmt.Sprintf("the %s quantile", plain(rule.Quantile))
+		return fmt.Sprintf("the %s quantile", series.Number(rule.Quantile))
 	}
 	return "value"
 }
@@ -236,7 +236,7 @@ func (p *plot) values(m *series.Metric, t *series.Target) []Key {
 			}
 		}
 	}
-	name := plain
+	name := series.Number
 	if m.Percent {
 		name = percents
 	}
@@ -302,20 +302,20 @@ func (p *plot) evidence(harm *series.Line, harmNeeded float64, show *series.Line
 	p.powers(low, high)
 	switch {
 	case show == nil:
-		p.levels = append(p.levels, level{log(harmNeeded), plain(harmNeeded) + " aborts", harmClass})
+		p.levels = append(p.levels, level{log(harmNeeded), series.Number(harmNeeded) + " aborts", harmClass})
 	case harmNeeded == showNeeded:
-		p.levels = append(p.levels, level{log(showNeeded), plain(showNeeded) + " decides", unsureClass})
+		p.levels = append(p.levels, level{log(showNeeded), series.Number(showNeeded) + " decides", unsureClass})
 	default:
 		p.levels = append(p.levels,
-			level{log(harmNeeded), plain(harmNeeded) + " aborts by itself", harmClass}, level{log(showNeeded), plain(showNeeded) + " passes", passClass})
+			level{log(harmNeeded), series.Number(harmNeeded) + " aborts by itself", harmClass}, level{log(showNeeded), series.Number(showNeeded) + " passes", passClass})
 	}
 	if show != nil {
 		p.line(passClass, all[1], log)
 	}
 	p.line(harmClass, all[0], log)
-	p.desc = fmt.Sprintf("Evidence of harm %s, of %s needed", told(all[0], plain), plain(harmNeeded))
+	p.desc = fmt.Sprintf("Evidence of harm %s, of %s needed", told(all[0], series.Number), series.Number(harmNeeded))
 	if show != nil {
-		p.desc += fmt.Sprintf("; of being as good %s, of %s needed", told(all[1], plain), plain(showNeeded))
+		p.desc += fmt.Sprintf("; of being as good %s, of %s needed", told(all[1], series.Number), series.Number(showNeeded))
 	}
 	p.desc += "." + p.moved()
 }

@@ -6,7 +6,6 @@ import (
 	"html"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -272,24 +271,12 @@ func (p *plot) powers(low, high float64) {
 	p.low, p.high = math.Floor(low), math.Ceil(high)
 	step := max(math.Ceil((p.high-p.low)/6), 1)
 	for v := p.low; v <= p.high; v += step {
-		p.ticks = append(p.ticks, chart.Tick{Value: v, Label: plain(math.Pow(10, v))})
+		p.ticks = append(p.ticks, chart.Tick{Value: v, Label: series.Number(math.Pow(10, v))})
 	}
 	if last := p.ticks[len(p.ticks)-1].Value; last < p.high {
 		p.high = last + step
-		p.ticks = append(p.ticks, chart.Tick{Value: p.high, Label: plain(math.Pow(10, p.high))})
+		p.ticks = append(p.ticks, chart.Tick{Value: p.high, Label: series.Number(math.Pow(10, p.high))})
 	}
 }
 
-// plain writes a number with three digits that say something.
-func plain(v float64) string {
-	if math.Abs(v) >= 1e6 {
-		return strings.Replace(strconv.FormatFloat(v, 'g', 3, 64), "e+0", "e", 1)
-	}
-	text := strconv.FormatFloat(v, 'f', max(0, 2-int(math.Floor(math.Log10(max(math.Abs(v), 1e-9))))), 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text
-}
-
-func percents(v float64) string { return plain(100*v) + " %" }
+func percents(v float64) string { return series.Number(100*v) + " %" }

@@ -67,7 +67,7 @@ func (st *Stage) decide(at time.Time, f kernel.Judged) {
 	d := verdict(f)
 	d.At = at
 	d.Metric = st.deciding(d)
-	if m := st.known(d.Metric); m != nil && m.Last != nil {
+	if m := st.Metric(d.Metric); m != nil && m.Last != nil {
 		d.Seen = seen(m.Last, d.Word)
 	}
 	n := len(st.Decisions)
@@ -94,7 +94,8 @@ func seen(e *analysis.Evidence, w Word) *Seen {
 	}
 }
 
-func (st *Stage) known(name string) *Metric {
+// Metric finds a metric by name; nil where there is none.
+func (st *Stage) Metric(name string) *Metric {
 	for _, m := range st.Metrics {
 		if m.Name == name {
 			return m

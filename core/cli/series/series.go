@@ -229,10 +229,8 @@ func (st *Stage) learn(f kernel.Judged) {
 }
 
 func (st *Stage) metric(name string) *Metric {
-	for _, m := range st.Metrics {
-		if m.Name == name {
-			return m
-		}
+	if m := st.Metric(name); m != nil {
+		return m
 	}
 	if len(st.Metrics) == MostMetrics {
 		if len(st.more) < mostMarks && !st.more[name] {
@@ -291,7 +289,7 @@ func (st *Stage) evidence(at time.Time, f kernel.Judged) {
 			m.Show.Add(at, e.Show, !e.Step.NoData)
 			m.Last = &e
 		}
-		if m := st.known(e.Metric); e.HarmNeeded > 0 && (m == nil || e.Whole.N >= m.Rule.MinCount) {
+		if m := st.Metric(e.Metric); e.HarmNeeded > 0 && (m == nil || e.Whole.N >= m.Rule.MinCount) {
 			together += e.Harm / e.HarmNeeded
 		}
 		st.Needed = e.ShowNeeded
