@@ -268,7 +268,7 @@ func passing(b *bench, out io.Writer) {
 func sideBySide(b *bench, out io.Writer) {
 	var rows [][]string
 	for _, x := range []struct {
-		t      traffic
+		t      worlds.Traffic
 		effect float64
 	}{
 		{eq(100, 0.005), 1}, {eq(1000, 0.001), 1}, {eq(1000, 0.005), 1}, {eq(100, 0.02), 1},
