@@ -1,0 +1,117 @@
+package analyze
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/runner-pipelines/runner/sdk/analysis"
+	"github.com/runner-pipelines/runner/sdk/strategy"
+)
+
+// look is what the judge says at one moment.
+type look struct {
+	T    float64          `json:"t_seconds"`
+	Harm analysis.Verdict `json:"harm"`
+	Step analysis.Verdict `json:"step"`
+	// LeftOut counts rows of this moment that make no sense.
+	LeftOut int `json:"left_out,omitempty"`
+	// after is the time since the first window began.
+	after time.Duration
+}
+
+// summary is what it all comes to.
+type summary struct {
+	// Decision is pass, fail (harm) or inconclusive, and At when it was made, on the
+	// clock of the data.
+	Decision strategy.VerdictValue `json:"decision"`
+	At       float64               `json:"at"`
+	Why      string                `json:"why"`
+	Looks    int                   `json:"looks"`
+	Rows     int                   `json:"rows"`
+	LeftOut  int                   `json:"left_out"`
+	// Judge is the version of the judge.
+	Judge string `json:"judge"`
+	after time.Duration
+}
+
+// view shows a replay. What cannot be written is told by the writer behind it.
+type view interface {
+	look(look)
+	end(summary)
+}
+
+func newView(out io.Writer, asJSON bool) view {
+	if asJSON {
+		return &machine{json.NewEncoder(out)}
+	}
+	return &human{out}
+}
+
+type machine struct{ out *json.Encoder }
+
+func (m *machine) look(l look)   { _ = m.out.Encode(l) } // the writer keeps its error
+func (m *machine) end(s summary) { _ = m.out.Encode(s) } // the writer keeps its error
+
+type human struct{ out io.Writer }
+
+// words for verdicts, of the same width.
+const (
+	wordHarm   = "harm"
+	wordPass   = "pass"
+	wordNot    = "not enough evidence"
+	wordNoData = "no data"
+)
+
+func (h *human) look(l look) {
+	word, why := wordNot, l.Step.Why
+	switch {
+	case l.Harm.Value == strategy.Fail:
+		word, why = wordHarm, l.Harm.Why
+	case l.Step.Value == strategy.Fail: // beyond a limit in this step only
+		word = wordHarm
+	case l.Step.Value == strategy.Pass:
+		word = wordPass
+	case l.Step.NoData:
+		word = wordNoData
+	}
+	fmt.Fprintf(h.out, "%8s  %-*s  %s\n", clock(l.after), len(wordNot), word, why)
+}
+
+func (h *human) end(s summary) {
+	after := clock(s.after)
+	var text string
+	switch s.Decision {
+	case strategy.Fail:
+		text = "Harm after " + after + ": the rollout would be aborted."
+	case strategy.Pass:
+		text = "Passed after " + after + ": the candidate was shown to be within its margin, and there was no harm."
+	default:
+		text = "Not enough evidence after " + after + ": neither harm nor that the candidate is within its margin was shown."
+	}
+	fmt.Fprintf(h.out, "\n%s\n", text)
+	if s.LeftOut > 0 {
+		fmt.Fprintf(h.out, "%s left out because they make no sense.\n", plural(s.LeftOut, "row was", "rows were"))
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// clock writes a time without what is zero in it: 6m, 1h30m, 12.5s.
+func clock(d time.Duration) string {
+	text := d.Round(time.Millisecond).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
