@@ -168,6 +168,9 @@ func (o *Options) judge(ctx context.Context, tracks []*track, v view) (end summa
 		}
 		at := recorded.Time(now)
 		l := look{T: now, Harm: judge.Harm(), Step: judge.Step(), LeftOut: leftOut, after: at.Sub(start)}
+		if o.JSON {
+			l.Evidence = evidenceOf(judge)
+		}
 		v.look(l)
 		end.Looks++
 		harm := l.Harm.Value == strategy.Fail

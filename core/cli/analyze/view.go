@@ -16,10 +16,28 @@ type look struct {
 	T    float64          `json:"t_seconds"`
 	Harm analysis.Verdict `json:"harm"`
 	Step analysis.Verdict `json:"step"`
+	// Evidence is by metric.
+	Evidence []evidence `json:"evidence"`
 	// LeftOut counts rows of this moment that make no sense.
 	LeftOut int `json:"left_out,omitempty"`
 	// after is the time since the first window began.
 	after time.Duration
+}
+
+// evidence is how far a metric is from a decision: fields of analysis.Evidence.
+type evidence struct {
+	Metric     string  `json:"metric"`
+	Harm       float64 `json:"harm"`
+	HarmNeeded float64 `json:"harm_needed"`
+	Show       float64 `json:"show"`
+	ShowNeeded float64 `json:"show_needed"`
+}
+
+func evidenceOf(judge *analysis.State) (out []evidence) {
+	for _, e := range judge.Evidence() {
+		out = append(out, evidence{e.Metric, e.Harm, e.HarmNeeded, e.Show, e.ShowNeeded})
+	}
+	return out
 }
 
 // summary is what it all comes to.

@@ -36,13 +36,13 @@ func Path(name, path string, p *Problems) File {
 		p.Fail(name, "File not found", "there is no such file.")
 		return f
 	case err != nil:
-		p.Fail(name, "File cannot be read", "%s.", plain(err))
+		p.Fail(name, "File not readable", "%s.", plain(err))
 		return f
 	case info.IsDir():
-		p.Fail(name, "File cannot be read", "%s.", regular.ErrDirectory)
+		p.Fail(name, "File not readable", "%s.", regular.ErrDirectory)
 		return f
 	case !info.Mode().IsRegular():
-		p.Fail(name, "File cannot be read", "%s. What comes from a pipe can be read with the name -.", regular.ErrNotRegular)
+		p.Fail(name, "File not readable", "%s. What comes from a pipe can be read with the name -.", regular.ErrNotRegular)
 		return f
 	default:
 		f.size = info.Size()
@@ -56,7 +56,7 @@ func Stream(name string, from io.Reader, p *Problems) File {
 	content, err := io.ReadAll(io.LimitReader(from, mostAnswer+1))
 	switch {
 	case err != nil:
-		p.Fail(name, "File cannot be read", "%s.", plain(err))
+		p.Fail(name, "File not readable", "%s.", plain(err))
 	case len(content) > mostAnswer:
 		p.Fail(name, "File too large", "%s. Write it to a file: a table in the order of time may have any size there.", (&regular.TooLargeError{Max: mostAnswer}).Error())
 	}
@@ -74,7 +74,7 @@ func Bytes(name string, content []byte, p *Problems) File {
 func (f *File) look(p *Problems) {
 	from, err := f.open()
 	if err != nil {
-		p.Fail(f.Name, "File cannot be read", "%s.", plain(err))
+		p.Fail(f.Name, "File not readable", "%s.", plain(err))
 		return
 	}
 	defer from.Close()
@@ -111,7 +111,7 @@ func (f *File) content(p *Problems) ([]byte, bool) {
 			return content, true
 		}
 	}
-	p.Fail(f.Name, "File cannot be read", "%s.", plain(err))
+	p.Fail(f.Name, "File not readable", "%s.", plain(err))
 	return nil, false
 }
 

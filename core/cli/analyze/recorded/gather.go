@@ -100,7 +100,7 @@ func (g *gatherer) reading(rows []row) {
 			case !x.has[0]:
 				s.absent = "the value is empty"
 			case math.IsNaN(x.v[0]) || math.IsInf(x.v[0], 0):
-				g.leave("their value is not a finite number", x.line)
+				g.leave("the value is not a finite number", x.line)
 				s.samples = append(s.samples, x.v[0])
 			default:
 				s.samples = append(s.samples, x.v[0])
@@ -110,7 +110,7 @@ func (g *gatherer) reading(rows []row) {
 		g.histogram(s, rows)
 	default:
 		for _, x := range rows[1:] {
-			g.leave("there is another one of the same time and release before", x.line)
+			g.leave("there is one of the same time and release before", x.line)
 		}
 		g.counts(s, rows[0])
 	}
@@ -130,7 +130,7 @@ func (g *gatherer) counts(s *sum, x row) {
 			s.absent = names[k] + " is empty"
 			return
 		case x.has[k] && !sane(x.v[k]):
-			g.leave(fmt.Sprintf("their number of %s is none", names[k]), x.line)
+			g.leave(fmt.Sprintf("the number of %s makes no sense", names[k]), x.line)
 			s.reason = fmt.Sprintf("%s of %v make no sense", names[k], x.v[k])
 			return
 		}
@@ -151,7 +151,7 @@ func (g *gatherer) counts(s *sum, x row) {
 		}
 	}
 	if !single && n == 2 && x.v[1] > x.v[0] {
-		g.leave("they have more errors than requests", x.line)
+		g.leave("there are more errors than requests", x.line)
 	}
 	for k := range n {
 		if x.has[k] {

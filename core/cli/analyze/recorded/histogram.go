@@ -15,13 +15,13 @@ func (g *gatherer) histogram(s *sum, rows []row) {
 	for i, x := range rows {
 		switch {
 		case i > 0 && x.le == rows[i-1].le:
-			g.leave("there is another one of the same time, release and bucket before", x.line)
+			g.leave("there is one of the same time, release and bucket before", x.line)
 			continue
 		case !x.has[0]:
 			s.absent = "the count of a bucket is empty"
 			return
 		case !sane(x.v[0]):
-			g.leave("their count is none", x.line)
+			g.leave("the count makes no sense", x.line)
 			s.reason = "the count of a bucket makes no sense"
 			return
 		}

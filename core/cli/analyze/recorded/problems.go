@@ -21,13 +21,8 @@ type Problems struct {
 // Failed reports whether there is an error.
 func (p *Problems) Failed() bool { return p.Diags.HasErrors() }
 
-// Fail adds a problem of a whole metric or file.
-func (p *Problems) Fail(of, summary, detail string, args ...any) {
-	p.Fail(of, summary, detail, args...)
-}
-
-// of is a problem of a whole file.
-func (p *Problems) of(file, summary, detail string, args ...any) {
+// Fail adds a problem of a whole file or metric.
+func (p *Problems) Fail(file, summary, detail string, args ...any) {
 	p.Diags = append(p.Diags, diagnostics.Error(hcl.Range{}, summary, "%s: %s", file, fmt.Sprintf(detail, args...)))
 }
 
@@ -92,14 +87,16 @@ func (r *Recording) LeftOut() (n int) {
 func (r *Recording) Warn() {
 	for _, why := range r.order {
 		l := r.left[why]
-		rows := fmt.Sprintf("%d rows were left out", l.count)
+		rows := fmt.Sprintf("%d rows were left out: %s.", l.count, why)
 		if l.count == 1 {
-			rows = "1 row was left out"
+			rows = fmt.Sprintf("1 row was left out: %s.", why)
+		} else if l.line > 0 {
+			rows += " This is the first."
 		}
 		if l.line == 0 {
-			r.problems.Diags = append(r.problems.Diags, diagnostics.Warning(hcl.Range{}, "Rows left out", "%s: %s because %s.", r.name, rows, why))
+			r.problems.Diags = append(r.problems.Diags, diagnostics.Warning(hcl.Range{}, "Rows left out", "%s: %s", r.name, rows))
 			continue
 		}
-		r.problems.warn(place{file: r.name, line: l.line, column: 1}, "Rows left out", "%s because %s; this is the first. The judge takes what is left out for not measured.", rows, why)
+		r.problems.warn(place{file: r.name, line: l.line, column: 1}, "Rows left out", "%s", rows)
 	}
 }

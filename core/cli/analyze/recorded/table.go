@@ -91,7 +91,7 @@ func (r *Recording) ofTable(f File) *Recording {
 func scan(r *Recording, f File, yield func(row) bool) bool {
 	from, err := f.open()
 	if err != nil {
-		r.problems.Fail(f.Name, "File cannot be read", "%s.", plain(err))
+		r.problems.Fail(f.Name, "File not readable", "%s.", plain(err))
 		return false
 	}
 	defer from.Close()
@@ -114,7 +114,7 @@ func scan(r *Recording, f File, yield func(row) bool) bool {
 				return false
 			}
 		case math.IsNaN(x.t):
-			r.leave("their time is not a number", x.line)
+			r.leave("the time is not a number", x.line)
 		case bad == 0 && !yield(x):
 			return true
 		}
@@ -143,7 +143,7 @@ func (t *table) next() bool {
 		return false
 	}
 	if err != nil {
-		t.recording.problems.Fail(name, "File cannot be read", "%s.", plain(err))
+		t.recording.problems.Fail(name, "File not readable", "%s.", plain(err))
 		return false
 	}
 	t.record = record
@@ -268,7 +268,7 @@ func (t *table) number(column int, must bool) (float64, bool) {
 	}
 	x, what := t.place(column), t.header[column]
 	if text == "" && must {
-		t.recording.problems.at(x, "Invalid number", "%s is empty. Only what was measured may be.", what)
+		t.recording.problems.at(x, "Invalid number", "%s is empty. Only a number that was not measured may be.", what)
 		return 0, false
 	}
 	t.recording.problems.at(x, "Invalid number", "%s is %q, and should be a number.", what, clip(text))
