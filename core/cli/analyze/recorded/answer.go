@@ -76,6 +76,9 @@ func (r *Recording) ofAnswers(all ...*answer) *Recording {
 // wrong tells what is wrong with an answer, near a place of it; false.
 func (a *answer) wrong(at int64, format string, args ...any) bool {
 	i := min(max(int(at), 0), len(a.content))
+	for i < len(a.content) && strings.IndexByte(" \t\r\n,", a.content[i]) >= 0 {
+		i++ // to what is wrong
+	}
 	before := a.content[:i]
 	begin := bytes.LastIndexByte(before, '\n') + 1
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -232,7 +235,7 @@ func (a *answer) one() error {
 		return err
 	}
 	if native {
-		a.wrong(start, "Native histograms are not read. Ask for their buckets with histogram_fraction, or for a quantile.")
+		a.wrong(start, "Native histograms are not read. Ask for classic buckets, with a label le, or for a quantile.")
 		return errShape
 	}
 	return a.assign(start, metric, rows)
