@@ -114,7 +114,7 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 	f.StringVar(&opts.Values, "values", "", "replay: the `query` of single values")
 	f.Var(&opts.From, "from", "replay: ask from this `time` on: 2h, or such as 2026-11-23T06:30:00Z")
 	f.Var(&opts.To, "to", "replay: ask up to this `time`; now unless given")
-	f.DurationVar(&opts.Step, "step", time.Minute, "replay: ask for a value in each of these `spans`")
+	f.DurationVar(&opts.Step, "step", time.Minute, "replay: ask for a value each time this `time` has passed")
 
 	f.Float64Var(&opts.Times, "times", 1, "simulate: the candidate fails this `number` of times as often as stable")
 	f.Float64Var(&opts.Dispersion, "dispersion", 1, "simulate: errors of a minute vary this `number` of times as much as independent ones")

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +22,9 @@ import (
 
 	"github.com/runner-pipelines/runner/core/cli/analyze/recorded"
 	"github.com/runner-pipelines/runner/core/cli/command"
+	"github.com/runner-pipelines/runner/core/internal/worlds"
+	"github.com/runner-pipelines/runner/sdk/analysis"
+	"github.com/runner-pipelines/runner/sdk/strategy"
 )
 
 // ask runs the command and gives its exit code and what it wrote.
@@ -245,12 +250,12 @@ func TestPrometheus(t *testing.T) {
 func TestSimulate(t *testing.T) {
 	play := func(args ...string) simulated {
 		t.Helper()
-		code, out, problems := ask(t, "", append([]string{"simulate", "-json", "-requests=200/min", "-runs=150"}, args...)...)
+		code, out, problems := ask(t, "", append([]string{"simulate", "-json", "-requests=200/min", "-runs=120", "-past=8h"}, args...)...)
 		var s simulated
 		if err := json.Unmarshal([]byte(out), &s); err != nil || code != command.OK {
 			t.Fatalf("exit code %d: %v\n%s", code, err, problems)
 		}
-		if n := s.Aborted.Rollouts + s.Passed.Rollouts + s.Undecided.Rollouts; n != 150 {
+		if n := s.Aborted.Rollouts + s.Passed.Rollouts + s.Undecided.Rollouts; n != 120 {
 			t.Errorf("%d rollouts ended", n)
 		}
 		return s
@@ -289,12 +294,125 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
+// A replay of a service decides when the judge does that watches it.
+func TestReplayIsAsIfLive(t *testing.T) {
+	traffic := worlds.Traffic{Candidate: 100, Stable: 900, Base: 0.005}
+	for trial := range 6 {
+		effect := []float64{1, 3}[trial%2]
+		d := worlds.NewDice("as if live", trial)
+		past, now := worlds.Before(worlds.Independent, traffic, d), worlds.New(worlds.Independent, traffic, effect, d)
+		m := analysis.Metric{Name: "errors", Better: "lower", Compare: analysis.Standard()}
+		var yesterday []analysis.Measured
+		var history, rollout strings.Builder
+		head := "t_seconds,release,requests,errors\n"
+		history.WriteString(head)
+		rollout.WriteString(head)
+		for i := range 24 * 60 {
+			w := past.Minute(i, 1)[0]
+			yesterday = append(yesterday, analysis.Measured{From: worlds.At(i-24*60, 0, 1), To: worlds.At(i+1-24*60, 0, 1), Release: worlds.Counter(w.Ns, w.Xs)})
+			fmt.Fprintf(&history, "%d,stable,%v,%v\n", (i+1)*60, w.Ns, w.Xs)
+		}
+		m.Compare.Past = analysis.Learn(m, yesterday)
+		judge := analysis.New([]analysis.Metric{m})
+		judge.StepBegan(worlds.Start())
+		want, decided := 0, false
+		fmt.Fprintf(&rollout, "-60,stable,1000,5\n0,stable,1000,5\n")
+		for i := range 300 {
+			w := now.Minute(i, 1)[0]
+			fmt.Fprintf(&rollout, "%d,stable,%v,%v\n%d,candidate,%v,%v\n", (i+1)*60, w.Ns, w.Xs, (i+1)*60, w.Nc, w.Xc)
+			if decided && want < 0 {
+				continue
+			}
+			stable := worlds.Counter(w.Ns, w.Xs)
+			judge.Observe(analysis.Look{Metric: "errors", Target: "main", From: worlds.At(i, 0, 1), To: worlds.At(i+1, 0, 1), Candidate: worlds.Counter(w.Nc, w.Xc), Stable: &stable})
+			switch {
+			case judge.Failed():
+				want, decided = -(i+1)*60, true
+			case !decided && judge.Step().Value == strategy.Pass:
+				want, decided = (i+1)*60, true
+			}
+		}
+		dir := t.TempDir()
+		write(t, dir, "yesterday.csv", history.String())
+		write(t, dir, "errors.csv", rollout.String())
+		_, out, problems := ask(t, dir, "replay", "-json", "-history=yesterday.csv", "errors.csv")
+		s := summaryOf(t, out)
+		got := int(s.At)
+		if s.Decision == strategy.Fail {
+			got = -got
+		}
+		if got != want || !decided || problems != "" {
+			t.Errorf("trial %d: the judge decides at %d, the replay says %+v\n%s", trial, want, s, problems)
+		}
+	}
+}
+
+// Whatever numbers there are, each line is JSON, and two runs agree.
+func TestWildNumbers(t *testing.T) {
+	d := rand.New(rand.NewPCG(7, 7))
+	wild := []string{"0", "1", "-1", "NaN", "", "Inf", "1e15", "9007199254740992", "1e300", "0.3", "100", "99", "1000000"}
+	pick := func() string { return wild[d.IntN(len(wild))] }
+	for trial := range 40 {
+		dir := t.TempDir()
+		var b strings.Builder
+		b.WriteString("t_seconds,release,requests,errors\n")
+		for range 60 {
+			fmt.Fprintf(&b, "%d,%s,%s,%s\n", d.IntN(20)*60, []string{"candidate", "stable"}[d.IntN(2)], pick(), pick())
+		}
+		b.WriteString("0,candidate,1,0\n0,stable,1,0\n")
+		write(t, dir, "errors.csv", b.String())
+		args := []string{"replay", "-json", "errors.csv", "-series=" + []string{"delta", "counter"}[trial%2]}
+		code, out, problems := ask(t, dir, args...)
+		if code == command.Failed {
+			t.Fatalf("%s\n%s", problems, b.String())
+		}
+		for line := range strings.Lines(out) {
+			if !json.Valid([]byte(line)) {
+				t.Fatalf("%q is not JSON", line)
+			}
+		}
+		if _, again, _ := ask(t, dir, args...); again != out {
+			t.Error("asked twice it says two things")
+		}
+	}
+}
+
+// BenchmarkReplay judges tables of a hundred thousand rows.
+func BenchmarkReplay(b *testing.B) {
+	var rows strings.Builder
+	rows.WriteString("t_seconds,release,requests,errors\n")
+	for i := range 50_000 {
+		fmt.Fprintf(&rows, "%d,candidate,10,0\n%d,stable,10,0\n", i+1, i+1)
+	}
+	path := filepath.Join(b.TempDir(), "errors.csv")
+	if err := os.WriteFile(path, []byte(rows.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for _, interval := range []string{"1m", "1s"} {
+		b.Run("interval "+interval, func(b *testing.B) {
+			for b.Loop() {
+				env := &command.Env{Stdout: io.Discard, Stderr: io.Discard}
+				if code := command.Dispatch(b.Context(), env, []*command.Command{New(env, nil)}, []string{"analyze", "replay", path, "-interval=" + interval}); code == command.Failed {
+					b.Fatal("it cannot be read")
+				}
+			}
+		})
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	o := &Options{Env: &command.Env{Stdout: &bytes.Buffer{}}, Requests: "100/min", Errors: "1%", Runs: 10, For: time.Hour, Interval: time.Minute}
 	o.Policy.share = 0.5
-	if err := simulate(ctx, o); !errors.Is(err, context.Canceled) {
+	var exit *command.ExitError
+	if err := simulate(ctx, o); !errors.As(err, &exit) || exit.Code != command.Interrupted {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, "errors.csv", "t_seconds,release,requests,errors\n60,candidate,100,0\n60,stable,100,0\n")
+	o = &Options{Env: &command.Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Dir: dir}, Files: []string{"errors.csv"}}
+	if err := replay(ctx, o); !errors.As(err, &exit) || exit.Code != command.Interrupted {
 		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package analyze
 import (
 	"bufio"
 	"context"
+	"errors"
 	"iter"
 	"math"
 	"path/filepath"
@@ -89,8 +90,7 @@ func replay(ctx context.Context, o *Options) error {
 		end.LeftOut += t.recording.LeftOut()
 		end.Rows += t.recording.Rows
 	}
-	v.end(end)
-	if err := out.Flush(); err != nil {
+	if err := errors.Join(v.end(end), out.Flush()); err != nil {
 		return err
 	}
 	if err := o.show(&p); err != nil {
@@ -147,6 +147,9 @@ func (o *Options) judge(ctx context.Context, tracks []*track, v view) (end summa
 		if !more {
 			return end, nil
 		}
+		if start.IsZero() && !begins(tracks, now) {
+			continue
+		}
 		leftOut := 0
 		for _, t := range tracks {
 			if !t.more || t.now.T != now {
@@ -171,7 +174,9 @@ func (o *Options) judge(ctx context.Context, tracks []*track, v view) (end summa
 		if o.JSON {
 			l.Evidence = evidenceOf(judge)
 		}
-		v.look(l)
+		if err := v.look(l); err != nil {
+			return end, err
+		}
 		end.Looks++
 		harm := l.Harm.Value == strategy.Fail
 		passed := l.Step.Value == strategy.Pass && at.Sub(step) >= o.Bake
@@ -186,7 +191,26 @@ func (o *Options) judge(ctx context.Context, tracks []*track, v view) (end summa
 			end.Decision = strategy.Pass
 		}
 	}
-	return end, ctx.Err()
+	return end, interrupted()
+}
+
+func interrupted() error {
+	return &command.ExitError{Code: command.Interrupted, Message: "Interrupted: not everything was judged."}
+}
+
+// begins is true at a moment at which there is a candidate. Moments before the
+// first are of no rollout, and are passed over.
+func begins(tracks []*track, now float64) bool {
+	here := func(t *track) bool { return t.more && t.now.T == now }
+	if slices.ContainsFunc(tracks, func(t *track) bool { return here(t) && t.now.Candidate != nil }) {
+		return true
+	}
+	for _, t := range tracks {
+		if here(t) {
+			t.advance()
+		}
+	}
+	return false
 }
 
 // steps are the moments of -began.

@@ -168,8 +168,8 @@ func simulate(ctx context.Context, o *Options) error {
 			all[i] = o.play(i)
 		}
 	})
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return interrupted()
 	}
 	of := func(v strategy.VerdictValue) share {
 		var after []float64
@@ -200,7 +200,7 @@ func (o *Options) words(s simulated) string {
 	var b strings.Builder
 	t := o.traffic()
 	fmt.Fprintf(&b, "%s of %s: %s requests a minute to the candidate and %s to stable,\n%s of stable's fail",
-		plural(s.Runs, "rollout", "rollouts"), clock(o.For), short(t.Candidate), short(t.Stable), percent(t.Base))
+		rollouts(s.Runs), clock(o.For), short(t.Candidate), short(t.Stable), percent(t.Base))
 	switch {
 	case o.Times == 1:
 		b.WriteString(", and as many of the candidate's")
@@ -223,6 +223,13 @@ func (o *Options) words(s simulated) string {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
+}
+
+func rollouts(n int) string {
+	if n == 1 {
+		return "1 rollout"
+	}
+	return fmt.Sprintf("%d rollouts", n)
 }
 
 func minutes(v float64) string { return clock(time.Duration(math.Round(v*60)) * time.Second) }

@@ -55,23 +55,25 @@ type summary struct {
 	after time.Duration
 }
 
-// view shows a replay. What cannot be written is told by the writer behind it.
+// view shows a replay.
 type view interface {
-	look(look)
-	end(summary)
+	look(look) error
+	end(summary) error
 }
 
 func newView(out io.Writer, asJSON bool) view {
 	if asJSON {
-		return &machine{json.NewEncoder(out)}
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		return &machine{enc}
 	}
 	return &human{out}
 }
 
 type machine struct{ out *json.Encoder }
 
-func (m *machine) look(l look)   { _ = m.out.Encode(l) } // the writer keeps its error
-func (m *machine) end(s summary) { _ = m.out.Encode(s) } // the writer keeps its error
+func (m *machine) look(l look) error   { return m.out.Encode(l) }
+func (m *machine) end(s summary) error { return m.out.Encode(s) }
 
 type human struct{ out io.Writer }
 
@@ -83,7 +85,7 @@ const (
 	wordNoData = "no data"
 )
 
-func (h *human) look(l look) {
+func (h *human) look(l look) error {
 	word, why := wordNot, l.Step.Why
 	switch {
 	case l.Harm.Value == strategy.Fail:
@@ -95,10 +97,11 @@ func (h *human) look(l look) {
 	case l.Step.NoData:
 		word = wordNoData
 	}
-	fmt.Fprintf(h.out, "%8s  %-*s  %s\n", clock(l.after), len(wordNot), word, why)
+	_, err := fmt.Fprintf(h.out, "%8s  %-*s  %s\n", clock(l.after), len(wordNot), word, why)
+	return err
 }
 
-func (h *human) end(s summary) {
+func (h *human) end(s summary) error {
 	after := clock(s.after)
 	var text string
 	switch s.Decision {
@@ -109,17 +112,15 @@ func (h *human) end(s summary) {
 	default:
 		text = "Not enough evidence after " + after + ": neither harm nor that the candidate is within its margin was shown."
 	}
-	fmt.Fprintf(h.out, "\n%s\n", text)
-	if s.LeftOut > 0 {
-		fmt.Fprintf(h.out, "%s left out because they make no sense.\n", plural(s.LeftOut, "row was", "rows were"))
+	text = "\n" + text + "\n"
+	switch {
+	case s.LeftOut == 1:
+		text += "1 row was left out because it makes no sense.\n"
+	case s.LeftOut > 1:
+		text += fmt.Sprintf("%d rows were left out because they make no sense.\n", s.LeftOut)
 	}
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+	_, err := io.WriteString(h.out, text)
+	return err
 }
 
 // clock writes a time without what is zero in it: 6m, 1h30m, 12.5s.
