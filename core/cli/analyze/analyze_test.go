@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -55,7 +56,7 @@ func TestPolicy(t *testing.T) {
 		o = got
 		return nil
 	})
-	args := strings.Fields("analyze replay a.csv -alpha=1% -tolerance=0.2 -tolerance=latency=50% -margin=0 -margin-abs=0.5pp -margin-abs=latency=0.02 -better=load=higher " +
+	args := strings.Fields("analyze replay a.csv -alpha=1% -tolerance=0.2 -tolerance=latency=50% -margin=2 -margin-abs=0.5pp -margin-abs=latency=0.02 -better=load=higher " +
 		"-block=2m -weight=3 -min-count=latency=7 -max=load=0.9 -quantile=latency=0.9 -critical=latency -bake=1d -share=5")
 	if code := command.Dispatch(t.Context(), env, []*command.Command{c}, args); code != command.OK {
 		t.Fatalf("exit code %d: %s", code, env.Stderr)
@@ -65,7 +66,7 @@ func TestPolicy(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"latency": "lower 0.5 0 0.02 2m0s 3 7 0.9 true <nil>",
-		"load":    "higher 0.2 0 0.005 2m0s 3 0 0 false 0.9",
+		"rate":    "lower 0.2 2 0.005 2m0s 3 0 0 false <nil>",
 	} {
 		m := o.Policy.metric(name, recorded.Counts)
 		limit := "<nil>"
@@ -78,12 +79,30 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	// A limit alone is no comparison, but for events that have no other meaning.
+	if m := o.Policy.metric("load", recorded.Counts); m.Compare != nil || *m.Max != 0.9 || m.Better != "higher" {
+		t.Errorf("a limit alone: %+v", m)
+	}
+	if m := o.Policy.metric("load", recorded.Events); m.Compare == nil || !m.Compare.Rate {
+		t.Errorf("a limit of events: %+v", m)
+	}
+	var p policy
+	p.flags(flag.NewFlagSet("", flag.ContinueOnError))
+	if c := p.metric("x", recorded.Counts).Compare; c.Margin != 1.5 || c.MarginAbs != 0.005 {
+		t.Errorf("without margins: %+v", c)
+	}
+	if err := p.margin.Set("3"); err != nil {
+		t.Fatal(err)
+	}
+	if c := p.metric("x", recorded.Counts).Compare; c.Margin != 3 || c.MarginAbs != 0 {
+		t.Errorf("who says one margin means that one: %+v", c)
+	}
 }
 
 func TestWrongUse(t *testing.T) {
 	for _, args := range []string{
 		"", "replya x.csv", "replay", "replay a.csv -series=sum", "replay a.csv -runs=3", "replay -requests=a.json", "replay a.csv -from=2h",
-		"replay -prometheus=http://p", "replay -prometheus=http://p -errors=e", "replay a.csv -tolerance=-1", "replay a.csv -margin=0.9", "replay a.csv -margin-abs=101%",
+		"replay -prometheus=http://p", "replay -prometheus=http://p -errors=e", "replay a.csv -tolerance=-1", "replay a.csv -margin=1", "replay a.csv -margin-abs=101%", "replay a.csv -alpha=0.6", "replay a.csv -quantile=1",
 		"replay a.csv -alpha=0", "replay a.csv -better=up", "replay a.csv -block=0s", "replay a.csv -weight=0", "replay a.csv -min-count=0", "replay a.csv -interval=-1s",
 		"replay a.csv -tolerance=NaN", "replay a.csv -share=100",
 		"simulate", "simulate -requests=100/min", "simulate -requests=100/week -errors=1%", "simulate -requests=0/min -errors=1%", "simulate -requests=1/min -errors=101%",

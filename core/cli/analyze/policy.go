@@ -3,6 +3,7 @@ package analyze
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -35,19 +36,16 @@ type policy struct {
 
 func (p *policy) flags(f *flag.FlagSet) {
 	p.alpha, p.share = analysis.Alpha, 0.5
-	p.tolerance.parse, p.margin.parse, p.marginAbs.parse = atLeast(0), aMargin, within(0, 1)
-	p.better.parse, p.block.parse, p.weight.parse, p.minCount.parse = aSide, aSpan, above0, aCount
-	p.min.parse, p.max.parse, p.quantile.parse = finite, finite, within(0, 1)
+	p.tolerance.parse, p.margin.parse, p.marginAbs.parse = within(0, 10), above(1, 100), between(0, 1)
+	p.better.parse, p.block.parse, p.weight.parse, p.minCount.parse = aSide, aBlock, above(0, 1000), aCount
+	p.min.parse, p.max.parse, p.quantile.parse = finite, finite, between(0, 1)
 	f.Func("alpha", "the `probability` of a wrong abort, and of a wrong pass; 0.05 unless given", func(s string) (err error) {
-		p.alpha, err = within(0, 1)(s)
-		if err == nil && (p.alpha == 0 || p.alpha == 1) {
-			err = errors.New("it lies between 0 and 1")
-		}
+		p.alpha, err = above(0, 0.5)(s)
 		return err
 	})
 	f.Var(&p.tolerance, "tolerance", "how much worse is no harm, as a `share` of stable's bad ones; 0.1 unless given")
-	f.Var(&p.margin, "margin", "pass when this `ratio` of bad ones is ruled out, 0 for none; 1.5 unless given")
-	f.Var(&p.marginAbs, "margin-abs", "or when this `difference` of shares is, such as 0.5pp, 0 for none; 0.5pp unless given")
+	f.Var(&p.margin, "margin", "pass when this `ratio` of bad ones is ruled out; 1.5 unless a margin is given")
+	f.Var(&p.marginAbs, "margin-abs", "or when this `difference` of shares is, such as 0.5pp; 0.5pp unless a margin is given")
 	f.Var(&p.better, "better", "which `side` is good: lower, higher or same; lower unless given")
 	f.Var(&p.block, "block", "the `time` within which one cause may tie errors together; 1m unless given")
 	f.Var(&p.weight, "weight", "the `part` of the evidence that a metric has")
@@ -66,13 +64,18 @@ func (p *policy) flags(f *flag.FlagSet) {
 	})
 }
 
-// metric is how one metric is judged.
+// metric is how one metric is judged, as a pipeline with the same attributes would
+// have it: who says one margin means that one, and a metric with a limit is compared
+// only where something is said of its comparison.
 func (p *policy) metric(name string, form recorded.Form) analysis.Metric {
 	how := analysis.Standard()
 	m := analysis.Metric{Name: name, Better: "lower", Compare: how}
 	p.tolerance.to(name, &how.Tolerance)
-	p.margin.to(name, &how.Margin)
-	p.marginAbs.to(name, &how.MarginAbs)
+	for _, margins := range [][2]*float64{{p.margin.all, p.marginAbs.all}, {p.margin.named(name), p.marginAbs.named(name)}} {
+		if margins[0] != nil || margins[1] != nil {
+			how.Margin, how.MarginAbs = value(margins[0]), value(margins[1])
+		}
+	}
 	p.better.to(name, &m.Better)
 	p.block.to(name, &how.Block)
 	p.weight.to(name, &how.Weight)
@@ -80,7 +83,28 @@ func (p *policy) metric(name string, form recorded.Form) analysis.Metric {
 	p.quantile.to(name, &m.Quantile)
 	m.Min, m.Max = p.min.of(name), p.max.of(name)
 	how.Critical, how.Rate = slices.Contains(p.critical, name), form == recorded.Events
+	if (m.Min != nil || m.Max != nil) && !how.Rate && !p.compares(name) {
+		m.Compare = nil
+	}
 	return m
+}
+
+// compares reports whether an option speaks of the comparison of this metric.
+func (p *policy) compares(name string) bool {
+	for _, e := range []*each[float64]{&p.tolerance, &p.margin, &p.marginAbs, &p.weight} {
+		if e.named(name) != nil {
+			return true
+		}
+	}
+	return p.block.named(name) != nil || slices.Contains(p.critical, name)
+}
+
+// value is 0 where there is none.
+func value(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
 }
 
 // unknown is a name that an option gives and no metric has.
@@ -129,9 +153,17 @@ func (e *each[T]) Set(text string) error {
 	return nil
 }
 
-func (e *each[T]) of(metric string) *T {
+// named is what was given for one metric; nil is nothing.
+func (e *each[T]) named(metric string) *T {
 	if v, ok := e.one[metric]; ok {
 		return &v
+	}
+	return nil
+}
+
+func (e *each[T]) of(metric string) *T {
+	if v := e.named(metric); v != nil {
+		return v
 	}
 	return e.all
 }
@@ -157,32 +189,29 @@ func finite(s string) (float64, error) {
 	return v, nil
 }
 
+// within reads a number of a range with both its ends.
 func within(low, high float64) func(string) (float64, error) {
+	return inside(func(v float64) bool { return v >= low && v <= high }, "it lies between %g and %g", low, high)
+}
+
+// between is without the ends.
+func between(low, high float64) func(string) (float64, error) {
+	return inside(func(v float64) bool { return v > low && v < high }, "it lies above %g and below %g", low, high)
+}
+
+// above is without the lower end.
+func above(low, high float64) func(string) (float64, error) {
+	return inside(func(v float64) bool { return v > low && v <= high }, "it lies above %g and is at most %g", low, high)
+}
+
+func inside(ok func(float64) bool, otherwise string, low, high float64) func(string) (float64, error) {
 	return func(s string) (float64, error) {
 		v, err := finite(s)
-		if err == nil && (v < low || v > high) {
-			err = errors.New("it lies between " + strconv.FormatFloat(low, 'g', -1, 64) + " and " + strconv.FormatFloat(high, 'g', -1, 64))
+		if err == nil && !ok(v) {
+			err = fmt.Errorf(otherwise, low, high)
 		}
 		return v, err
 	}
-}
-
-func atLeast(low float64) func(string) (float64, error) { return within(low, math.MaxFloat64) }
-
-func above0(s string) (float64, error) {
-	v, err := finite(s)
-	if err == nil && v <= 0 {
-		err = errors.New("it must be more than 0")
-	}
-	return v, err
-}
-
-func aMargin(s string) (float64, error) {
-	v, err := finite(s)
-	if err == nil && v != 0 && v <= 1 {
-		err = errors.New("a ratio that can be ruled out is above 1; 0 is none")
-	}
-	return v, err
 }
 
 func aSide(s string) (string, error) {
@@ -192,10 +221,10 @@ func aSide(s string) (string, error) {
 	return s, nil
 }
 
-func aSpan(s string) (time.Duration, error) {
+func aBlock(s string) (time.Duration, error) {
 	d, err := lang.ParseDuration(s)
-	if err == nil && d <= 0 {
-		err = errors.New("it must be longer than no time")
+	if err == nil && d < time.Second {
+		err = errors.New("it is at least a second")
 	}
 	return d, err
 }

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -272,7 +273,7 @@ func (o *Options) tracks(ctx context.Context, p *recorded.Problems) ([]*track, e
 			continue // its problem is told with those of the others
 		}
 		t := &track{metric: o.Policy.metric(s.name, r.Form), recording: r}
-		if s.past != nil {
+		if s.past != nil && t.metric.Compare != nil {
 			o.learn(t, s, how, p)
 		}
 		out = append(out, t)
@@ -282,10 +283,7 @@ func (o *Options) tracks(ctx context.Context, p *recorded.Problems) ([]*track, e
 
 // learn reads the past of a metric.
 func (o *Options) learn(t *track, s *source, how recorded.Options, p *recorded.Problems) {
-	how.Past, how.Interval = true, max(t.metric.Compare.Block, time.Minute)
-	if b := t.metric.Compare.Block; b > 0 {
-		how.Interval = b
-	}
+	how.Past, how.Interval = true, cmp.Or(t.metric.Compare.Block, time.Minute)
 	past := s.past(how, p)
 	if past == nil {
 		return

@@ -16,8 +16,8 @@ type look struct {
 	T    float64          `json:"t_seconds"`
 	Harm analysis.Verdict `json:"harm"`
 	Step analysis.Verdict `json:"step"`
-	// Evidence is by metric.
-	Evidence []evidence `json:"evidence"`
+	// Evidence is by metric, of those that are compared.
+	Evidence []evidence `json:"evidence,omitempty"`
 	// LeftOut counts rows of this moment that make no sense.
 	LeftOut int `json:"left_out,omitempty"`
 	// after is the time since the first window began.
