@@ -267,6 +267,9 @@ func TestFilesThatAreNone(t *testing.T) {
 			t.Errorf("%s was read", name)
 		}
 	}
+	if r, p := read("t_seconds,release,requests,errors\n"+strings.Repeat("1", 100_000), recorded.Options{}); r != nil || p.Diags[0].Subject.Start.Line != 2 {
+		t.Errorf("a line without an end: %v", p.Diags)
+	}
 	// On the disk, and larger than what is read at once.
 	var b strings.Builder
 	b.WriteString("t_seconds,release,requests,errors\n")

@@ -33,15 +33,23 @@ var forms = []struct {
 	{Samples, []string{colSamples}},
 }
 
-// table reads one CSV file.
+// longestLine of a table, in bytes. So a file without lines does not fill the memory.
+const longestLine = 64 << 10
+
+// table reads one CSV file, line by line: no value of a table has two lines.
 type table struct {
 	recording *Recording
-	in        *csv.Reader
-	// at are the places of time, release, le, and the one or two numbers; -1 is none.
+	in        *bufio.Scanner
+	// text is the present line, and record its values, of which starts are the places.
+	line   int
+	text   string
+	record []string
+	starts []int
+	// time, release and le are the places of their columns, as numbers are of the one
+	// or two others; -1 is none.
 	time, release, le int
 	numbers           []int
 	header            []string
-	record            []string
 }
 
 // ofTable looks through a table.
@@ -95,8 +103,8 @@ func scan(r *Recording, f File, yield func(row) bool) bool {
 		return false
 	}
 	defer from.Close()
-	t := &table{recording: r, in: csv.NewReader(withoutMark(from))}
-	t.in.FieldsPerRecord, t.in.ReuseRecord, t.in.TrimLeadingSpace, t.in.Comment = -1, true, true, '#'
+	t := &table{recording: r, in: bufio.NewScanner(withoutMark(from))}
+	t.in.Buffer(make([]byte, 0, longestLine), longestLine)
 	if !t.next() {
 		if !r.problems.Failed() {
 			r.problems.Fail(f.Name, "Empty recording", "there is not even a line with the names of the columns.")
@@ -133,34 +141,65 @@ func withoutMark(from io.Reader) io.Reader {
 
 // next is false at the end, and after a problem.
 func (t *table) next() bool {
-	record, err := t.in.Read()
-	if errors.Is(err, io.EOF) {
-		return false
+	for t.in.Scan() {
+		t.line++
+		if t.text = t.in.Text(); strings.TrimSpace(t.text) != "" && t.text[0] != '#' {
+			return t.split()
+		}
 	}
-	name := t.recording.name
-	if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
-		t.recording.problems.at(place{file: name, line: wrong.Line, column: max(wrong.Column, 1)}, "Invalid table", "This line is not CSV: %s.", wrong.Err)
-		return false
+	p, name := t.recording.problems, t.recording.name
+	switch err := t.in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		p.at(place{file: name, line: t.line + 1, column: 1}, "Invalid table", "This line is longer than %d KiB. A row has a few numbers.", longestLine>>10)
+	case err != nil:
+		p.Fail(name, "File not readable", "%s.", plain(err))
 	}
+	return false
+}
+
+// split finds the values of a line.
+func (t *table) split() bool {
+	t.record, t.starts = t.record[:0], t.starts[:0]
+	if strings.IndexByte(t.text, '"') >= 0 {
+		return t.quoted()
+	}
+	for at, more := 0, true; more; {
+		var value string
+		t.starts = append(t.starts, at)
+		value, _, more = strings.Cut(t.text[at:], ",")
+		t.record = append(t.record, strings.TrimSpace(value))
+		at += len(value) + 1
+	}
+	return true
+}
+
+// quoted is split for a line with quotes.
+func (t *table) quoted() bool {
+	in := csv.NewReader(strings.NewReader(t.text))
+	in.TrimLeadingSpace = true
+	record, err := in.Read()
 	if err != nil {
-		t.recording.problems.Fail(name, "File not readable", "%s.", plain(err))
+		at := 1
+		if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
+			at, err = max(wrong.Column, 1), wrong.Err
+		}
+		t.recording.problems.at(place{file: t.recording.name, line: t.line, column: at, text: t.text, from: at - 1, to: at - 1}, "Invalid table", "This line is not CSV: %s.", err)
 		return false
 	}
-	t.record = record
+	for i, v := range record {
+		_, at := in.FieldPos(i)
+		t.record, t.starts = append(t.record, strings.TrimSpace(v)), append(t.starts, at-1)
+	}
 	return true
 }
 
 // place of a column of the present line.
 func (t *table) place(column int) place {
-	line, at := t.in.FieldPos(column)
-	from := 0
-	for _, v := range t.record[:column] {
-		from += len(v) + 1
+	from, to := t.starts[column], len(t.text)
+	if column+1 < len(t.starts) {
+		to = t.starts[column+1] - 1
 	}
-	return place{
-		file: t.recording.name, line: line, column: at,
-		text: strings.Join(t.record, ","), from: from, to: from + len(t.record[column]),
-	}
+	return place{file: t.recording.name, line: t.line, column: from + 1, text: t.text, from: from, to: max(from, to)}
 }
 
 // head reads the names of the columns.
@@ -168,7 +207,7 @@ func (t *table) head() bool {
 	p := t.recording.problems
 	t.header = nil
 	for i, raw := range t.record {
-		name := strings.ToLower(strings.TrimSpace(raw))
+		name := strings.ToLower(raw)
 		switch {
 		case slices.Contains(t.header, name):
 			p.at(t.place(i), "Duplicate column", "There are two columns %q.", name)
@@ -219,14 +258,12 @@ func (t *table) head() bool {
 // row reads the present line; false with a problem when it cannot be read.
 func (t *table) row() (row, bool) {
 	p, name := t.recording.problems, t.recording.name
-	line, _ := t.in.FieldPos(0)
-	x := row{line: int32(min(line, math.MaxInt32))}
+	x := row{line: int32(min(t.line, math.MaxInt32))}
 	if len(t.record) != len(t.header) {
-		text := strings.Join(t.record, ",")
-		p.at(place{file: name, line: line, column: 1, text: text, to: len(text)}, "Incomplete row", "This line has %d columns, and the first line names %d.", len(t.record), len(t.header))
+		p.at(place{file: name, line: t.line, column: 1, text: t.text, to: len(t.text)}, "Incomplete row", "This line has %d columns, and the first line names %d.", len(t.record), len(t.header))
 		return x, false
 	}
-	id, ok := t.recording.release(strings.TrimSpace(t.record[t.release]))
+	id, ok := t.recording.release(t.record[t.release])
 	if !ok {
 		p.at(t.place(t.release), "Invalid recording", "There are more than %d releases. Is this the column of the release?", mostReleases)
 		return x, false
@@ -249,7 +286,7 @@ func (t *table) row() (row, bool) {
 		}
 	}
 	for k, column := range t.numbers {
-		if x.has[k] = strings.TrimSpace(t.record[column]) != ""; !x.has[k] {
+		if x.has[k] = t.record[column] != ""; !x.has[k] {
 			continue
 		}
 		if x.v[k], ok = t.number(column, false); !ok {
@@ -260,7 +297,7 @@ func (t *table) row() (row, bool) {
 }
 
 func (t *table) number(column int, must bool) (float64, bool) {
-	text := strings.TrimSpace(t.record[column])
+	text := t.record[column]
 	v, err := strconv.ParseFloat(text, 64)
 	// What is too large for a number is infinite, which is for the judge to refuse.
 	if err == nil || errors.Is(err, strconv.ErrRange) {
