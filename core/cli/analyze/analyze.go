@@ -33,6 +33,11 @@ type Options struct {
 	// Requests and Errors are files or queries of a replay, and the traffic that is
 	// simulated.
 	Requests, Errors string
+	// Stage has the policy; empty is none.
+	Stage          string
+	Vars, VarFiles command.Repeated
+	// given are the options that were written on the command line.
+	given map[string]bool
 
 	// Of a replay.
 	Files             []string
@@ -83,7 +88,8 @@ often the policy aborts, passes, and comes to no decision. The same seed gives t
 same figures.
 
 Options of a metric hold for all metrics, or for one: -tolerance=0.2,
--tolerance=errors=0.2.`
+-tolerance=errors=0.2. With -stage the metrics are judged as the analysis of that stage
+of the pipeline in this folder says, and files are named like its metrics.`
 
 // New is the command; runF replaces what it does, for tests.
 func New(env *command.Env, runF func(context.Context, *Options) error) *command.Command {
@@ -102,7 +108,11 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 	f.StringVar(&opts.Requests, "requests", "", "replay: the `file` or query of the requests; simulate: how many, such as 100/min")
 	f.StringVar(&opts.Errors, "errors", "", "replay: the `file` or query of the bad ones; simulate: their share in stable, such as 0.5%")
 
-	f.Var(&opts.Metrics, "metric", "replay: read a metric from a file, as `name=file`")
+	f.StringVar(&opts.Stage, "stage", "", "judge as this `stage` of the pipeline says; other options go before it")
+	f.Var(&opts.Vars, "var", "with -stage: give a variable a value, as `name=value`")
+	f.Var(&opts.VarFiles, "var-file", "with -stage: read values of variables from `file`")
+
+	f.Var(&opts.Metrics, "metric", "replay: read a metric from a file, as name=`file`; simulate: the metric of the stage")
 	f.Var(&opts.History, "history", "replay: the past of stable, as `file` or name=file; with -prometheus a time, such as 24h")
 	f.StringVar(&opts.Candidate, "candidate", "", "replay: the `name` of the candidate; candidate or canary unless given")
 	f.StringVar(&opts.Stable, "stable", "", "replay: the `name` of the stable release; stable, baseline or primary unless given")
@@ -141,21 +151,24 @@ func New(env *command.Env, runF func(context.Context, *Options) error) *command.
 
 // only are the options that one of the two knows alone.
 var only = map[string][]string{
-	doReplay:   {"metric", "history", "candidate", "stable", "series", "label", "began", "prometheus", "buckets", "values", "from", "to", "step", "min", "max", "quantile"},
+	doReplay:   {"history", "candidate", "stable", "series", "label", "began", "prometheus", "buckets", "values", "from", "to", "step", "min", "max", "quantile"},
 	doSimulate: {"times", "dispersion", "for", "past", "runs", "seed"},
 }
 
 func (o *Options) check(c *command.Command) error {
-	given := command.Given(c.Flags)
+	o.given = command.Given(c.Flags)
 	for what, names := range only {
 		for _, name := range names {
-			if given[name] && what != o.What {
+			if o.given[name] && what != o.What {
 				return c.Usage("-%s is of runner analyze %s.", name, what)
 			}
 		}
 	}
 	if o.Interval < 0 {
 		return c.Usage("-interval must not be negative.")
+	}
+	if o.Stage == "" && len(o.Vars)+len(o.VarFiles) > 0 {
+		return c.Usage("-var and -var-file are of the pipeline; -stage says of which stage of it.")
 	}
 	if o.What == doSimulate {
 		return o.checkSimulation(c)
@@ -164,6 +177,9 @@ func (o *Options) check(c *command.Command) error {
 }
 
 func run(ctx context.Context, opts *Options) error {
+	if err := opts.ofStage(); err != nil {
+		return err
+	}
 	if opts.What == doSimulate {
 		return simulate(ctx, opts)
 	}

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,6 +33,8 @@ type policy struct {
 	quantile  each[float64]
 	critical  command.Repeated
 	share     float64
+	// stage are the metrics of a stage of the pipeline, where one was named.
+	stage []analysis.Metric
 }
 
 func (p *policy) flags(f *flag.FlagSet) {
@@ -68,8 +71,13 @@ func (p *policy) flags(f *flag.FlagSet) {
 // have it: who says one margin means that one, and a metric with a limit is compared
 // only where something is said of its comparison.
 func (p *policy) metric(name string, form recorded.Form) analysis.Metric {
-	how := analysis.Standard()
-	m := analysis.Metric{Name: name, Better: "lower", Compare: how}
+	m, how, compared := analysis.Metric{Name: name}, analysis.Standard(), p.min.of(name) == nil && p.max.of(name) == nil
+	if said := p.of(name); said != nil {
+		m = *said
+		if compared = said.Compare != nil; compared {
+			*how = *said.Compare
+		}
+	}
 	p.tolerance.to(name, &how.Tolerance)
 	for _, margins := range [][2]*float64{{p.margin.all, p.marginAbs.all}, {p.margin.named(name), p.marginAbs.named(name)}} {
 		if margins[0] != nil || margins[1] != nil {
@@ -81,10 +89,12 @@ func (p *policy) metric(name string, form recorded.Form) analysis.Metric {
 	p.weight.to(name, &how.Weight)
 	p.minCount.to(name, &m.MinCount)
 	p.quantile.to(name, &m.Quantile)
-	m.Min, m.Max = p.min.of(name), p.max.of(name)
-	how.Critical, how.Rate = slices.Contains(p.critical, name), form == recorded.Events
-	if (m.Min != nil || m.Max != nil) && !how.Rate && !p.compares(name) {
-		m.Compare = nil
+	m.Better = cmp.Or(m.Better, "lower")
+	m.Min, m.Max = cmp.Or(p.min.of(name), m.Min), cmp.Or(p.max.of(name), m.Max)
+	how.Critical = how.Critical || slices.Contains(p.critical, name)
+	how.Rate = how.Rate || form == recorded.Events
+	if compared || how.Rate || p.compares(name) {
+		m.Compare = how
 	}
 	return m
 }

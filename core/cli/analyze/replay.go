@@ -31,7 +31,7 @@ const (
 )
 
 func (o *Options) checkReplay(c *command.Command) error {
-	given := command.Given(c.Flags)
+	given := o.given
 	queries := o.Requests != "" || o.Errors != "" || o.Buckets != "" || o.Values != ""
 	switch {
 	case o.Series != "delta" && o.Series != "counter":
@@ -258,6 +258,11 @@ func (o *Options) tracks(ctx context.Context, p *recorded.Problems) ([]*track, e
 			return nil, failed("Duplicate name", "There are two metrics %q. To name one:\n  -metric NAME=FILE", s.name)
 		}
 		known = append(known, s.name)
+	}
+	for _, name := range known {
+		if all := o.Policy.metrics(); o.Stage != "" && !slices.Contains(all, name) {
+			return nil, failed("Unknown metric", "%s has no metric %q.%s There is %s. To name one:\n  -metric NAME=FILE", o.Stage, name, diagnostics.Suggest(name, all), names(all))
+		}
 	}
 	if flag, name, wrong := o.Policy.unknown(known); wrong {
 		return nil, failed("Unknown metric", "-%s speaks of a metric %q.%s There is %s.", flag, name, diagnostics.Suggest(name, known), names(known))

@@ -26,9 +26,8 @@ const (
 )
 
 func (o *Options) checkSimulation(c *command.Command) error {
-	given := command.Given(c.Flags)
 	for _, name := range []string{"weight", "critical"} {
-		if given[name] {
+		if o.given[name] {
 			return c.Usage("-%s compares metrics, and runner analyze simulate plays one.", name)
 		}
 	}
@@ -49,11 +48,14 @@ func (o *Options) checkSimulation(c *command.Command) error {
 	if o.Interval == 0 {
 		o.Interval = time.Minute
 	}
-	if o.Interval < time.Second || o.Interval%time.Minute != 0 && time.Minute%o.Interval != 0 {
+	if !fits(o.Interval) {
 		return c.Usage("-interval must be whole minutes, or fit into one, such as 10s.")
 	}
-	if _, _, ok := o.Policy.unknown([]string{errorsMetric}); ok {
-		return c.Usage("runner analyze simulate plays one metric, %s; options hold for it without a name.", errorsMetric)
+	if _, _, ok := o.Policy.unknown(nil); ok {
+		return c.Usage("runner analyze simulate plays one metric; options hold for it without a name.")
+	}
+	if len(o.Metrics) > 0 && o.Stage == "" || len(o.Metrics) > 1 {
+		return c.Usage("runner analyze simulate plays one metric; with -stage, -metric says which.")
 	}
 	perMinute, err := rate(o.Requests)
 	if err != nil {
@@ -72,6 +74,11 @@ func (o *Options) checkSimulation(c *command.Command) error {
 		return c.Usage("-dispersion must be at least 1, and less than the requests a minute of each release, here %.3g.", min(perMinute, least))
 	}
 	return nil
+}
+
+// fits says that minutes can be divided into such intervals, or these into minutes.
+func fits(interval time.Duration) bool {
+	return interval >= time.Second && (interval%time.Minute == 0 || time.Minute%interval == 0)
 }
 
 // rate reads how many there are in a time, and gives them a minute.
@@ -100,14 +107,14 @@ type ended struct {
 }
 
 // play plays the n-th rollout.
-func (o *Options) play(n int) (out ended) {
+func (o *Options) play(metric string, n int) (out ended) {
 	nature, t := worlds.Independent, o.traffic()
 	if o.Dispersion > 1 {
 		nature = worlds.BetaMinutes
 	}
 	d := worlds.NewDice(fmt.Sprintf("simulate, seed %d", o.Seed), n)
-	m := o.Policy.metric(errorsMetric, recorded.Counts)
-	if o.Past > 0 {
+	m := o.Policy.metric(metric, recorded.Counts)
+	if o.Past > 0 && m.Compare != nil {
 		m.Compare.Past = worlds.Learn(m, worlds.BeforeWithIndex(nature, t, o.Dispersion, d), int(o.Past/time.Minute))
 	}
 	judge := analysis.Policy{Alpha: o.Policy.alpha}.New([]analysis.Metric{m})
@@ -162,10 +169,17 @@ type simulated struct {
 }
 
 func simulate(ctx context.Context, o *Options) error {
+	metric, err := o.played()
+	if err != nil {
+		return err
+	}
+	if !fits(o.Interval) {
+		return failed("Invalid value", "The stage looks every %s. To simulate, minutes are divided; choose another time for it:\n  -interval=%s", o.Interval, time.Minute)
+	}
 	all := make([]ended, o.Runs)
 	worlds.Each(o.Runs, runtime.GOMAXPROCS(0), func(i int) {
 		if ctx.Err() == nil {
-			all[i] = o.play(i)
+			all[i] = o.play(metric, i)
 		}
 	})
 	if ctx.Err() != nil {
@@ -191,7 +205,7 @@ func simulate(ctx context.Context, o *Options) error {
 	if o.JSON {
 		return json.NewEncoder(o.Env.Stdout).Encode(out)
 	}
-	_, err := fmt.Fprint(o.Env.Stdout, o.words(out))
+	_, err = fmt.Fprint(o.Env.Stdout, o.words(out))
 	return err
 }
 

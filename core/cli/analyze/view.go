@@ -108,9 +108,9 @@ func (h *human) end(s summary) error {
 	case strategy.Fail:
 		text = "Harm after " + after + ": the rollout would be aborted."
 	case strategy.Pass:
-		text = "Passed after " + after + ": the candidate was shown to be within its margin, and there was no harm."
+		text = "Passed after " + after + ": the rollout would go on."
 	default:
-		text = "Not enough evidence after " + after + ": neither harm nor that the candidate is within its margin was shown."
+		text = "Not enough evidence after " + after + ": the rollout would wait for more."
 	}
 	text = "\n" + text + "\n"
 	switch {
