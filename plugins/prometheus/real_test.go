@@ -26,6 +26,7 @@ import (
 // TestRealConformance asks the suite of each way to measure, of one shop with two
 // releases.
 func TestRealConformance(t *testing.T) {
+	t.Parallel()
 	needs(t, "prometheus")
 	var once sync.Once
 	var all metricstest.Traffic
@@ -92,6 +93,7 @@ func text(c sdktest.Config, name string) string {
 // restart, appear, make their first error and vanish, and while the server fails now
 // and then. In the end each request was counted once.
 func TestRealCountsAreExact(t *testing.T) {
+	t.Parallel()
 	p := startPrometheus(t, t.TempDir())
 	origin, err := url.Parse(p.address)
 	if err != nil {
@@ -214,6 +216,7 @@ func TestRealCountsAreExact(t *testing.T) {
 // What the server itself says of a query, of histograms and of series that are
 // not there.
 func TestRealAnswers(t *testing.T) {
+	t.Parallel()
 	p := startPrometheus(t, t.TempDir())
 	s := startShop(t)
 	p.scrape(map[string]map[string]string{s.address: {"release": "v1"}})
