@@ -3,6 +3,8 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/runner-pipelines/runner/sdk/internal/wire/pluginpb"
 	"github.com/runner-pipelines/runner/sdk/schema"
@@ -150,27 +152,39 @@ func CapabilitiesToPB(c target.Capabilities) *pluginpb.TargetCapabilities {
 	}
 }
 
-func readyToPB(all map[string]target.ReadyMetric) map[string]*pluginpb.ReadyMetric {
-	out := map[string]*pluginpb.ReadyMetric{}
-	for name, m := range all {
-		out[name] = &pluginpb.ReadyMetric{Component: m.Component, Config: m.Config, Better: m.Better}
+func readyToPB(all map[string]target.ReadyMetric) []*pluginpb.ReadyMetric {
+	var out []*pluginpb.ReadyMetric
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m := all[name]
+		pb := &pluginpb.ReadyMetric{Name: name, Component: m.Component, Better: m.Better}
+		for _, attr := range slices.Sorted(maps.Keys(m.Config)) {
+			pb.Config = append(pb.Config, &pluginpb.ReadyAttribute{Name: attr, Value: m.Config[attr]})
+		}
+		out = append(out, pb)
 	}
 	return out
 }
 
-func readyFromPB(all map[string]*pluginpb.ReadyMetric) (map[string]target.ReadyMetric, error) {
+func readyFromPB(all []*pluginpb.ReadyMetric) (map[string]target.ReadyMetric, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
 	out := map[string]target.ReadyMetric{}
-	for name, m := range all {
+	for _, m := range all {
 		if better := m.GetBetter(); better != "lower" && better != "higher" && better != "same" {
-			return nil, fmt.Errorf("of the ready-made metric %q neither lower nor higher nor same values are better, but %q", name, better)
+			return nil, fmt.Errorf("of the ready-made metric %q neither lower nor higher nor same values are better, but %q", m.GetName(), better)
 		}
-		if name == "" || m.GetComponent() == "" {
-			return nil, fmt.Errorf("the ready-made metric %q needs a name and a component", name)
+		if _, twice := out[m.GetName()]; twice || m.GetName() == "" || m.GetComponent() == "" {
+			return nil, fmt.Errorf("a ready-made metric needs a component, and a name of its own: %q", m.GetName())
 		}
-		out[name] = target.ReadyMetric{Component: m.GetComponent(), Config: m.GetConfig(), Better: m.GetBetter()}
+		one := target.ReadyMetric{Component: m.GetComponent(), Better: m.GetBetter()}
+		for _, attr := range m.GetConfig() {
+			if one.Config == nil {
+				one.Config = map[string]string{}
+			}
+			one.Config[attr.GetName()] = attr.GetValue()
+		}
+		out[m.GetName()] = one
 	}
 	return out, nil
 }
