@@ -203,7 +203,7 @@ func TestLogin(t *testing.T) {
 				t.Errorf("the reason is %q, want %q", out.Releases[0].NoData, want)
 			}
 			var want []string
-			for range 4 {
+			for range 6 { // what lives now, what was scraped, what lived at the end of the window
 				for _, method := range []string{"POST", "GET"} {
 					want = append(want, method+" /tenants/a/api/v1/query "+tt.want+" shop")
 				}

@@ -19,16 +19,16 @@ import (
 // scraped are the series of each query of a release.
 type scraped [][]reading.Series
 
-// lastScrape is the oldest of the last scrapes of all series that still live; the
-// server knows which ones do. It is zero when there is none, and for expressions,
-// which are not scraped.
-func (a *asker) lastScrape(ctx context.Context, all []subject) (oldest time.Time, err error) {
+// lastScrape is the oldest of the last scrapes of all series that live at a moment;
+// the server knows which ones do. It is zero when there is none, and for
+// expressions, which are not scraped.
+func (a *asker) lastScrape(ctx context.Context, at time.Time, all ...subject) (oldest time.Time, err error) {
 	if a.kind == expression {
 		return oldest, nil
 	}
 	for _, s := range all {
 		for i, q := range s.queries {
-			v, err := a.server.instant(ctx, "min(timestamp("+q+"))", a.now)
+			v, err := a.server.instant(ctx, "min(timestamp("+q+"))", at)
 			if err != nil {
 				return oldest, a.blame(i, s, err)
 			}

@@ -128,8 +128,8 @@ func (m *Metric) Measure(ctx context.Context, req *metrics.Request) (metrics.Mea
 	for i, r := range req.Releases {
 		all[i] = a.subject(r)
 	}
-	// What is newer than this is not looked at, so that all queries tell of the same scrapes.
-	last, err := a.lastScrape(ctx, all)
+	// What comes while the queries are asked is left to the next window.
+	last, err := a.lastScrape(ctx, a.now, all...)
 	if err != nil {
 		return metrics.Measurement{}, err
 	}
@@ -139,7 +139,11 @@ func (m *Metric) Measure(ctx context.Context, req *metrics.Request) (metrics.Mea
 			return metrics.Measurement{}, err
 		}
 	}
-	complete := earlier(a.complete(last, read...), req.To)
+	complete, err := a.complete(ctx, last, all, read...)
+	if err != nil {
+		return metrics.Measurement{}, err
+	}
+	complete = earlier(complete, req.To)
 	if complete.Before(req.From) {
 		complete = req.From
 	}
@@ -172,7 +176,7 @@ func (m *Metric) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Pa
 	if s.reason != "" {
 		return metrics.Past{Reason: s.reason}, nil
 	}
-	last, err := a.lastScrape(ctx, []subject{s})
+	last, err := a.lastScrape(ctx, a.now, s)
 	if err != nil {
 		return out, err
 	}
@@ -192,7 +196,9 @@ func (m *Metric) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Pa
 			return out, err
 		}
 		if complete.IsZero() {
-			complete = a.complete(last, read)
+			if complete, err = a.complete(ctx, last, []subject{s}, read); err != nil {
+				return out, err
+			}
 		}
 		for i := end - 1; i >= begin && samples < pastSamples; i-- {
 			if at(i + 1).After(complete) {
@@ -275,8 +281,9 @@ func hostPort(address string) string {
 // two when Prometheus is told nothing else.
 const unknownDelay = time.Minute
 
-// complete is the moment before which nothing more will come.
-func (a *asker) complete(last time.Time, read ...scraped) time.Time {
+// complete is the moment before which nothing more will come. last is the oldest of
+// the last scrapes before anything was read.
+func (a *asker) complete(ctx context.Context, last time.Time, all []subject, read ...scraped) (time.Time, error) {
 	delay := a.Delay
 	if delay == 0 && a.kind == expression {
 		delay = a.Step
@@ -292,11 +299,14 @@ func (a *asker) complete(last time.Time, read ...scraped) time.Time {
 		}
 	}
 	until := a.now.Add(-delay)
-	if !last.IsZero() {
-		// The last scrape itself is known.
-		until = earlier(until, last.Add(time.Millisecond))
+	// A window ends with a scrape of each series, and holds as many of each.
+	then, err := a.lastScrape(ctx, until, all...)
+	for _, t := range []time.Time{last, then} {
+		if !t.IsZero() {
+			until = earlier(until, t.Add(time.Millisecond))
+		}
 	}
-	return until
+	return until, err
 }
 
 // window says what happened to a release.

@@ -46,9 +46,6 @@ type promServer struct {
 	t       *testing.T
 	address string
 	dir     string
-
-	mu      sync.Mutex
-	targets []map[string]any
 }
 
 // startPrometheus starts one on the data in dir, which may be empty, and ends it

@@ -184,3 +184,78 @@ func (w *walker) upTo(x float64) (n int64, certain bool) {
 	inside := w.i > 0 && w.more()
 	return w.below, !inside || w.d.Counts[w.i-1] == 0
 }
+
+const (
+	// gridEdges limits the bounds of a native histogram.
+	gridEdges = 400
+	// gridSpan is to how many doublings the range of a grid is rounded.
+	gridSpan = 4
+)
+
+// OnGrid gives what native histograms told the bounds that others of them have
+// too: their own change with what was observed. Each bound is one at which the
+// distribution is known.
+func (d *Dist) OnGrid() *Dist {
+	step, low, high := math.Inf(1), math.Inf(1), math.Inf(-1)
+	for i, n := range d.Counts {
+		if from, to := math.Log2(d.Edges[i]), math.Log2(d.Edges[i+1]); n > 0 && d.Edges[i] > 0 && !math.IsInf(to, 1) {
+			step, low, high = min(step, to-from), min(low, from), max(high, to)
+		}
+	}
+	if math.IsInf(step, 1) {
+		return d
+	}
+	if step < 1 {
+		step = 1 / math.Round(1/step)
+	} else {
+		step = math.Round(step)
+	}
+	span := max(gridSpan, step)
+	low, high = span*math.Floor(low/span-1), span*math.Ceil(high/span+1)
+	own := &Dist{Edges: slices.Clone(d.Edges), Counts: d.Counts}
+	for i, e := range own.Edges {
+		// Servers compute bounds in their own ways.
+		if on := math.Exp2(math.Round(math.Log2(e)/step) * step); math.Abs(on-e) <= 1e-9*e {
+			own.Edges[i] = on
+		} else if e > 0 && (i > 0 && d.Edges[i-1] > 0 && d.Counts[i-1] > 0 || i < len(d.Counts) && d.Counts[i] > 0) {
+			return d // its bounds are its own
+		}
+	}
+	for (high-low)/step > gridEdges {
+		step *= 2
+	}
+	var grid []float64
+	for _, e := range own.Edges {
+		if e < math.Exp2(low) {
+			grid = append(grid, e) // zero and below
+		}
+	}
+	for k := low / step; k*step <= high; k++ {
+		grid = append(grid, math.Exp2(k*step))
+	}
+	if n := len(own.Edges); own.Edges[n-1] > grid[len(grid)-1] {
+		grid = append(grid, own.Edges[n-1])
+	}
+	return own.at(grid)
+}
+
+// at leaves those of the edges at which d is known; they ascend.
+func (d *Dist) at(edges []float64) *Dist {
+	out := &Dist{}
+	w := walker{d: d}
+	last := int64(0)
+	for _, e := range edges {
+		for w.more() && w.next() < e {
+			w.upTo(w.next())
+		}
+		sum, certain := w.upTo(e)
+		if !certain {
+			continue
+		}
+		if len(out.Edges) > 0 {
+			out.Counts = append(out.Counts, sum-last)
+		}
+		out.Edges, last = append(out.Edges, e), sum
+	}
+	return out
+}

@@ -1,7 +1,9 @@
 package reading_test
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,18 +58,6 @@ func TestDistribution(t *testing.T) {
 				distributions(reading.Cumulative([]float64{1.5, inf}, []float64{0, 0}), reading.Cumulative([]float64{1.5, inf}, []float64{4, 5})),
 			}, []float64{1.5}, []int64{5, 3},
 		},
-		{"native", []reading.Series{distributions(native(1, 1, 0, 2), native(1, 1, 0, 5))}, []float64{0.5, 1, 2, 4}, []int64{0, 0, 0, 3, 0}},
-		{"native, a bucket more", []reading.Series{distributions(native(1, 1), native(1, 1, 0, 5))}, []float64{0.5, 1, 2, 4}, []int64{0, 0, 0, 5, 0}},
-		{"native, a restart", []reading.Series{distributions(native(1, 9), native(1, 0, 2))}, []float64{1, 2}, []int64{0, 2, 0}},
-		{
-			"native, of a lower resolution than before",
-			[]reading.Series{distributions(native(1, 1, 2, 3, 4), reading.NewDist([]reading.Bucket{{0.5, 2, 4}, {2, 8, 9}}))},
-			[]float64{0.5, 2, 8}, []int64{0, 1, 2, 0},
-		},
-		{"native, negative and zero", []reading.Series{distributions(
-			reading.NewDist([]reading.Bucket{{-2, -1, 1}, {-0.1, 0.1, 3}}), reading.NewDist([]reading.Bucket{{-2, -1, 2}, {-0.1, 0.1, 4}, {1, 2, 1}}),
-		)}, []float64{-2, -1, -0.1, 0.1, 1, 2}, []int64{0, 1, 0, 1, 0, 1, 0}},
-		{"native, born empty", []reading.Series{distributions(reading.NewDist(nil), native(1, 7))}, []float64{0.5, 1}, []int64{0, 7, 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := reading.Range{From: at(1), To: at(100)}
@@ -88,6 +78,104 @@ func TestDistribution(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNativeDistribution(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		series reading.Series
+		want   []string
+	}{
+		{"what was added", distributions(native(1, 1, 0, 2), native(1, 1, 0, 5)), []string{"(2 4]: 3"}},
+		{"a bucket more", distributions(native(1, 1), native(1, 1, 0, 5)), []string{"(2 4]: 5"}},
+		{"a restart", distributions(native(1, 9), native(1, 0, 2)), []string{"(1 2]: 2"}},
+		{
+			"of a lower resolution than before",
+			distributions(native(0.5, 1, 2, 3, 4), reading.NewDist([]reading.Bucket{{0.25, 1, 4}, {1, 4, 9}})),
+			[]string{"(0.25 1]: 1", "(1 4]: 2"},
+		},
+		{
+			"negative and zero",
+			distributions(
+				reading.NewDist([]reading.Bucket{{-2, -1, 1}, {-0.01, 0.01, 3}}),
+				reading.NewDist([]reading.Bucket{{-2, -1, 2}, {-0.01, 0.01, 4}, {1, 2, 1}}),
+			), []string{"(-2 -1]: 1", "(-0.01 0.01]: 1", "(1 2]: 1"},
+		},
+		{"born empty", distributions(reading.NewDist(nil), native(1, 7)), []string{"(0.5 1]: 7"}},
+		{"with bounds of its own", distributions(reading.NewDist(nil), reading.NewDist([]reading.Bucket{{0.1, 0.3, 1}, {0.3, 0.7, 2}})), []string{"(0.1 0.3]: 1", "(0.3 0.7]: 2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, _ := reading.Range{From: at(1), To: at(100)}.Distribution([]reading.Series{tt.series})
+			var got []string
+			for i, n := range d.Counts {
+				if n != 0 {
+					got = append(got, fmt.Sprintf("(%g %g]: %d", d.Edges[i], d.Edges[i+1], n))
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("buckets (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Two native histograms have the same bounds where both have some, or one has each
+// second, fourth, … of the other's, whatever was observed; and each bound is exact.
+func TestGrid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		step := math.Exp2(-float64(rapid.IntRange(-2, 8).Draw(t, "schema")))
+		var all [2]*reading.Dist
+		for i := range all {
+			indices := rapid.SliceOfNDistinct(rapid.IntRange(-20, 20), 1, 30, rapid.ID[int]).Draw(t, "observed")
+			var b []reading.Bucket
+			for _, k := range indices {
+				// As servers do it: a table and an exponent.
+				bound := func(k int) float64 {
+					whole := math.Floor(float64(k) * step)
+					return math.Ldexp(math.Pow(2, float64(k)*step-whole), int(whole))
+				}
+				b = append(b, reading.Bucket{Lower: bound(k), Upper: bound(k + 1), Count: 1})
+			}
+			fine := reading.NewDist(b)
+			all[i] = fine.OnGrid()
+			if len(all[i].Edges) > 420 {
+				t.Fatalf("%d bounds", len(all[i].Edges))
+			}
+			for e, edge := range all[i].Edges {
+				var want, got int64
+				for _, x := range b {
+					if x.Upper <= edge*(1+1e-9) {
+						want++
+					}
+				}
+				for _, n := range all[i].Counts[:e] {
+					got += n
+				}
+				if got != want {
+					t.Fatalf("%d observations up to %v, there were %d", got, edge, want)
+				}
+			}
+		}
+		a, b := all[0].Edges, all[1].Edges
+		low, high := max(a[0], b[0]), min(a[len(a)-1], b[len(b)-1])
+		inside := func(edges []float64) (out []float64) {
+			for _, e := range edges {
+				if e >= low && e <= high {
+					out = append(out, e)
+				}
+			}
+			return out
+		}
+		fine, coarse := inside(a), inside(b)
+		if len(fine) < len(coarse) {
+			fine, coarse = coarse, fine
+		}
+		for _, e := range coarse {
+			if _, there := slices.BinarySearch(fine, e); !there {
+				t.Errorf("of two histograms of step %v only one has the bound %v", step, e)
+			}
+		}
+	})
 }
 
 func TestDistsThatCannotBe(t *testing.T) {

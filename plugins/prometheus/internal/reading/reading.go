@@ -102,6 +102,9 @@ func (r Range) Distribution(series []Series) (*Dist, Counted) {
 		}
 	}, &out)
 	out.N = sum.total()
+	if len(sum.Edges) > 0 && !math.IsInf(sum.Edges[0], -1) {
+		return sum.OnGrid(), out
+	}
 	return &sum, out
 }
 
