@@ -167,11 +167,14 @@ func (s *server) explain(err error) error {
 	var status *statusError
 	var to *redirected
 	var told *v1.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, errTimeout):
 		return diag.Retryable(diag.New("Prometheus is slow", "%s did not answer within %s. Select less, or raise timeout in the block plugin \"prometheus\".", s.address, s.timeout))
 	case errors.Is(err, errTooLarge):
 		return diag.WithEffect(diag.None, diag.New("Answer too large", "The answer of %s has more than %d MiB. Select fewer series, for example those of one release only.", s.address, maxAnswer>>20))
+	case errors.As(err, &untrusted):
+		return diag.WithEffect(diag.None, diag.New("Server not trusted", "The certificate of %s is not accepted: %w. If it is signed by an authority of your own, set ca in the block plugin \"prometheus\".", s.address, untrusted.Err))
 	case errors.As(err, &to):
 		return diag.WithEffect(diag.None, diag.New("Wrong address", "%s sends elsewhere: %s. Credentials are not sent on; write the right address, or log in.", s.address, to.to))
 	case errors.As(err, &status):
@@ -224,6 +227,8 @@ func (s *server) explainTold(e *v1.Error) error {
 		return fmt.Errorf("%w: %s", errRejected, e.Msg)
 	case v1.ErrBadResponse:
 		return s.strange(errors.New(e.Msg))
+	case v1.ErrClient:
+		return diag.WithEffect(diag.None, diag.New("Prometheus refuses", "%s says: %s: %.500q", s.address, e.Msg, e.Detail))
 	}
 	return diag.Retryable(diag.New("Prometheus fails", "%s says: %s", s.address, e.Msg))
 }

@@ -81,6 +81,7 @@ func TestFaults(t *testing.T) {
 		{name: "half of an answer", serve: status(200, `{"status":"success","data":{"resultType":"vector"`), summary: "Unreadable answer", says: "a login in front"},
 		{name: "a result of a type that nobody knows", serve: status(200, `{"status":"success","data":{"resultType":"cube","result":[]}}`), summary: "Unreadable answer", says: "cube"},
 		{name: "success in words, failure in numbers", serve: status(422, `{"status":"success"}`), summary: "Unreadable answer", says: "inconsistent"},
+		{name: "a refusal in other words", serve: status(400, "no such tenant"), summary: "Prometheus refuses", says: `client error: 400: "no such tenant"`},
 		{name: "a redirection", serve: status(302, "", "Location", "http://elsewhere.example/login?x=1"), summary: "Wrong address", says: "elsewhere.example"},
 		{
 			name: "the query is at fault", serve: status(400, `{"status":"error","errorType":"bad_data","error":"1:2: parse error: unexpected"}`),
@@ -214,7 +215,7 @@ func TestLogin(t *testing.T) {
 			// Without the certificate nothing is sent.
 			got = nil
 			m = metricAt(t, s.URL, tt.change)
-			if _, err := measureOne(t, m); err == nil || !strings.Contains(err.Error(), "certificate") || len(got) > 0 {
+			if _, err := measureOne(t, m); err == nil || diag.Of(err).Retry != diag.Never || !strings.Contains(err.Error(), "Server not trusted") || len(got) > 0 {
 				t.Errorf("a server that nobody trusts: %v, %q", err, got)
 			}
 		})

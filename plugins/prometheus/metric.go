@@ -168,6 +168,9 @@ const (
 // Past reads the same numbers as Measure, from the newest window to the oldest.
 func (m *Metric) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Past, error) {
 	var out metrics.Past
+	if req.Window <= 0 {
+		return out, diag.WithEffect(diag.None, diag.New("Invalid window", "A window of %s cannot be measured.", req.Window))
+	}
 	a, err := m.asker(req.Request)
 	if err != nil {
 		return out, err

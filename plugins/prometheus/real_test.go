@@ -35,7 +35,7 @@ func TestRealConformance(t *testing.T) {
 		all.Quiet = time.Now()
 		p := startPrometheus(t, t.TempDir())
 		address = p.address
-		v1, v2 := startShop(t), startShop(t)
+		v1, v2 := startShop(t, 0), startShop(t, 0)
 		p.scrape(map[string]map[string]string{v1.address: {"release": "v1"}, v2.address: {"release": "v2"}})
 		v1.scraped(t)
 		v2.scraped(t)
@@ -90,8 +90,8 @@ func text(c sdktest.Config, name string) string {
 }
 
 // TestRealCountsAreExact looks as the host does, window by window, while processes
-// restart, appear, make their first error and vanish, and while the server fails now
-// and then. In the end each request was counted once.
+// restart, appear, make their first error, answer late and vanish, and while the
+// server fails now and then. In the end each request was counted once.
 func TestRealCountsAreExact(t *testing.T) {
 	t.Parallel()
 	p := startPrometheus(t, t.TempDir())
@@ -120,7 +120,7 @@ func TestRealCountsAreExact(t *testing.T) {
 	n.Total, n.Events, n.Histogram = "", "", `shop_native_seconds{release="$release"}`
 
 	began := time.Now()
-	a, b, c := startShop(t), startShop(t), startShop(t)
+	a, b, c := startShop(t, 0), startShop(t, 100*time.Millisecond), startShop(t, 300*time.Millisecond)
 	stable, candidate := map[string]string{"release": "v1"}, map[string]string{"release": "v2"}
 	p.scrape(map[string]map[string]string{a.address: stable, b.address: stable, c.address: candidate})
 	releases := []target.Release{{ID: "v1", Created: began}, {ID: "v2", Created: began}}
@@ -179,7 +179,7 @@ func TestRealCountsAreExact(t *testing.T) {
 	serve(400, a, c)
 	c.scraped(t)
 	c.restart()
-	d := startShop(t) // and another one appears
+	d := startShop(t, 0) // and another one appears
 	p.scrape(map[string]map[string]string{a.address: stable, d.address: stable, c.address: candidate})
 	serve(400, a, d, c)
 
@@ -218,7 +218,7 @@ func TestRealCountsAreExact(t *testing.T) {
 func TestRealAnswers(t *testing.T) {
 	t.Parallel()
 	p := startPrometheus(t, t.TempDir())
-	s := startShop(t)
+	s := startShop(t, 0)
 	p.scrape(map[string]map[string]string{s.address: {"release": "v1"}})
 	s.handle(200, 0.1)
 	s.scraped(t)

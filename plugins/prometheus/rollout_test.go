@@ -14,67 +14,8 @@ import (
 	"time"
 )
 
-const rolloutPipeline = `
-runner {
-  required_plugins {
-    local      = { source = "runner/local" }
-    canary     = { source = "runner/canary" }
-    prometheus = { source = "runner/prometheus" }
-  }
-}
-
-pipeline "shop" {}
-
-variable "version" {}
-variable "fail_rate" {}
-variable "shop" {}
-variable "port" {
-  type = number
-}
-variable "prometheus" {}
-
-plugin "prometheus" {
-  address = var.prometheus
-}
-
-stage "release" {
-  use "local_service" {
-    command = [var.shop, "-version", var.version, "-fail-rate", var.fail_rate]
-    port    = var.port
-  }
-
-  strategy "canary" {
-    steps = [50, 100]
-    bake  = "2s"
-  }
-
-  analysis {
-    interval        = "500ms"
-    deadline        = "1m"
-    on_inconclusive = "abort"
-
-    metric "errors" {
-      use "prometheus" {
-        total  = "runner_local_requests_total{release=\"$release\"}"
-        events = "runner_local_requests_total{release=\"$release\",code=\"5xx\"}"
-      }
-      better    = "lower"
-      max       = 0.05
-      min_count = 30
-    }
-    metric "latency" {
-      use "prometheus" {
-        histogram = "runner_local_request_duration_seconds_bucket{release=\"$release\"}"
-      }
-      better = "lower"
-      max    = 5
-    }
-  }
-}
-`
-
 // TestRealRolloutIsJudged deploys by canary what Prometheus scrapes from the proxy
-// of a local_service: a good version goes to all, a bad one is taken back.
+// of a local_service, as the example does: a good version goes to all, a bad one is taken back.
 func TestRealRolloutIsJudged(t *testing.T) {
 	t.Parallel()
 	p := startPrometheus(t, t.TempDir())
@@ -83,7 +24,11 @@ func TestRealRolloutIsJudged(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "pipeline.hcl"), []byte(rolloutPipeline), 0o600); err != nil {
+	pipeline, err := os.ReadFile(filepath.Join(example, "pipeline.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pipeline.hcl"), pipeline, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run := func(program string, args ...string) (string, int) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,10 +37,10 @@ func needs(t *testing.T, program string) string {
 	return path
 }
 
-// interval between two scrapes.
-const interval = time.Second
+// example is where a Prometheus is configured; it scrapes each second.
+const example = "../../examples/prometheus"
 
-// server is a real Prometheus that scrapes what it is told to.
+// promServer is a real Prometheus that scrapes what it is told to.
 type promServer struct {
 	t       *testing.T
 	address string
@@ -55,15 +54,11 @@ func startPrometheus(t *testing.T, dir string) *promServer {
 	program := needs(t, "prometheus")
 	p := &promServer{t: t, dir: dir, address: "http://" + freePort(t)}
 	p.write("targets.json", "[]")
-	p.write("prometheus.yml", fmt.Sprintf(`
-global:
-  scrape_interval: %s
-  scrape_timeout: %s
-scrape_configs:
-- job_name: shop
-  file_sd_configs:
-  - files: [%q]
-`, interval, interval, filepath.Join(dir, "targets.json")))
+	config, err := os.ReadFile(filepath.Join(example, "prometheus.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("prometheus.yml", string(config))
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +137,8 @@ func eventually(t *testing.T, what string, is func() bool) {
 // shop is a process that counts its requests with the official library.
 type shop struct {
 	address string
+	// slow is how long it takes to answer a scrape.
+	slow time.Duration
 
 	mu       sync.Mutex
 	registry *prometheus.Registry
@@ -152,14 +149,15 @@ type shop struct {
 	scrapes  int
 }
 
-func startShop(t *testing.T) *shop {
+func startShop(t *testing.T, slow time.Duration) *shop {
 	t.Helper()
-	s := &shop{}
+	s := &shop{slow: slow}
 	s.restart()
 	serve := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		registry := s.registry
+		registry, slow := s.registry, s.slow
 		s.mu.Unlock()
+		time.Sleep(slow)
 		promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 		s.mu.Lock()
 		s.scrapes++
