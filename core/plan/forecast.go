@@ -60,6 +60,14 @@ func besides(sim *Simulation) bool {
 	return slices.ContainsFunc(sim.Steps, func(st Step) bool { return st.Weight > 0 && st.Weight < target.Full })
 }
 
+// Traffic is PerMinute for people.
+func (f Forecast) Traffic() string {
+	if f.PerMinute < 100 {
+		return fmt.Sprintf("%.2g", f.PerMinute)
+	}
+	return fmt.Sprintf("%.0f", f.PerMinute)
+}
+
 func blind(at hcl.Range, f Forecast) *hcl.Diagnostic {
 	longest := slices.MaxFunc(f.Steps, func(a, b ForecastStep) int { return int(a.TimeMS - b.TimeMS) })
 	when := "could not be seen at all"
@@ -67,9 +75,9 @@ func blind(at hcl.Range, f Forecast) *hcl.Diagnostic {
 		when = "would be seen after " + analysis.About(milliseconds(see.AfterMS))
 	}
 	return diagnostics.Warning(at, "Analysis is blind",
-		"Stable has %.3g observations a minute, and %.2g %% of them are bad. A candidate that is ten times as bad %s, and step %q has %s. "+
+		"Stable has %s observations a minute, and %.2g %% of them are bad. A candidate that is ten times as bad %s, and step %q has %s. "+
 			"Give the steps more time (bake, deadline) or more traffic, measure something that happens more often, or set a limit with max.",
-		f.PerMinute, 100*f.Share, when, longest.Title, analysis.About(milliseconds(longest.TimeMS)))
+		f.Traffic(), 100*f.Share, when, longest.Title, analysis.About(milliseconds(longest.TimeMS)))
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -30,7 +30,7 @@ func (p *Program) ready(n *Node, m *config.Metric, set *settings.Metric) hcl.Dia
 		found, ok := declared[m.Name]
 		if !ok {
 			diags = append(diags, diagnostics.Error(m.Range, "Unknown ready-made metric",
-				"A metric without a use block is one that its target knows how to measure. %s%s", unready(t, m.Name), otherwise(declared)))
+				"A metric without a use block is one that its target knows how to measure. %s%s", unready(t, m.Name), otherwise(declared, m.Name)))
 			continue
 		}
 		if s := slots[t.Entry.Source+"/"+t.Entry.Name]; s != nil {
@@ -56,12 +56,12 @@ func unready(t *Slot, name string) string {
 	return "The component \"" + t.Entry.Name + "\" of target \"" + t.Name + "\" has none that is called \"" + name + "\""
 }
 
-func otherwise(declared map[string]target.ReadyMetric) string {
-	const own = `Say what measures it: use "COMPONENT" { … }.`
+func otherwise(declared map[string]target.ReadyMetric, name string) string {
 	if len(declared) == 0 {
-		return ", and no other. " + own
+		return `, and no other. Say what measures it: use "COMPONENT" { … }.`
 	}
-	return "; it has " + strings.Join(slices.Sorted(maps.Keys(declared)), ", ") + ". " + own
+	names := slices.Sorted(maps.Keys(declared))
+	return "; it has " + strings.Join(names, ", ") + "." + diagnostics.Suggest(name, names) + ` Or say what measures it: use "COMPONENT" { … }.`
 }
 
 // readySlot is the slot that the user would have written.
