@@ -171,13 +171,13 @@ func TestRealCountsAreExact(t *testing.T) {
 		fails.Store(false)
 	}
 	serve(500, a, b, c) // before and after they are first scraped
-	a.scraped(t)
+	p.holds(t, a)
 	a.restart()
 	serve(400, a, b, c)
-	b.scraped(t)
+	p.holds(t, b)
 	p.scrape(map[string]map[string]string{a.address: stable, c.address: candidate}) // b vanishes
 	serve(400, a, c)
-	c.scraped(t)
+	p.holds(t, c)
 	c.restart()
 	d := startShop(t, 0) // and another one appears
 	p.scrape(map[string]map[string]string{a.address: stable, d.address: stable, c.address: candidate})

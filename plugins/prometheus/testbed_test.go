@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/model"
 
 	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/target"
@@ -147,6 +149,7 @@ type shop struct {
 	native   prometheus.Histogram
 	busy     prometheus.Gauge
 	scrapes  int
+	handled  int // since it started
 }
 
 func startShop(t *testing.T, slow time.Duration) *shop {
@@ -178,6 +181,7 @@ func (s *shop) restart() {
 	s.native = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "shop_native_seconds", NativeHistogramBucketFactor: 1.1})
 	s.busy = prometheus.NewGauge(prometheus.GaugeOpts{Name: "shop_busy"})
 	s.registry.MustRegister(s.requests, s.latency, s.native, s.busy)
+	s.handled = 0
 	s.requests.WithLabelValues("200") // errors are counted from the first one on
 }
 
@@ -185,10 +189,32 @@ func (s *shop) restart() {
 func (s *shop) handle(code int, seconds float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.handled++
 	s.requests.WithLabelValues(strconv.Itoa(code)).Inc()
 	s.latency.Observe(seconds)
 	s.native.Observe(seconds)
 	s.busy.Set(seconds * 10)
+}
+
+// holds waits until the server has all that a shop has counted; nobody may use the
+// shop meanwhile.
+func (p *promServer) holds(t *testing.T, s *shop) {
+	t.Helper()
+	asked := metricAt(t, p.address, nil)
+	eventually(t, "what "+s.address+" counted is stored", func() bool {
+		at, err := asked.servers.at("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := at.instant(t.Context(), fmt.Sprintf("sum(shop_requests_total{instance=%q})", s.address), time.Now())
+		sum, ok := v.(model.Vector)
+		if err != nil || !ok {
+			t.Fatalf("%v, %v", v, err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(sum) == 1 && float64(sum[0].Value) == float64(s.handled)
+	})
 }
 
 // scraped waits until all that was counted before was scraped: one scrape may be
