@@ -24,7 +24,7 @@ func pages(t *testing.T) []string {
 		}
 		all = append(all, found...)
 	}
-	for _, must := range []string{"writing-a-pipeline.md", "../README.md", "../plugins/canary/README.md"} {
+	for _, must := range []string{"writing-a-pipeline.md", "../README.md", "../plugins/canary/README.md", "../plugins/prometheus/README.md"} {
 		if !slices.Contains(all, must) {
 			t.Fatalf("%s is not among the pages; was it renamed?", must)
 		}
@@ -210,8 +210,9 @@ func validate(t *testing.T, runner, text string) {
 const plugins = `
 runner {
   required_plugins {
-    local  = { source = "runner/local", version = "~> 0.1" }
-    canary = { source = "runner/canary", version = "~> 0.1" }
+    local      = { source = "runner/local", version = "~> 0.1" }
+    canary     = { source = "runner/canary", version = "~> 0.1" }
+    prometheus = { source = "runner/prometheus", version = "~> 0.1" }
   }
 }
 `
