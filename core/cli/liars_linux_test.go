@@ -56,7 +56,7 @@ const (
   }
   analysis {
     interval        = "50ms"
-    deadline        = "600ms"
+    deadline        = "3s"
     on_inconclusive = "abort"
     metric "errors" {
       use "fake_metrics" {

@@ -83,21 +83,52 @@ type Analysis struct {
 	Interval       hcl.Expression
 	Deadline       hcl.Expression
 	OnInconclusive hcl.Expression
-	Range          hcl.Range
+	OnNoData       hcl.Expression
+	Alpha          hcl.Expression
+	History        hcl.Expression
+	// Comparison is that of every metric that does not say otherwise.
+	Comparison Comparison
+	Range      hcl.Range
+}
+
+// Comparison says how a candidate's metric is compared with that of stable.
+type Comparison struct {
+	Tolerance hcl.Expression
+	Margin    hcl.Expression
+	MarginAbs hcl.Expression
+	Block     hcl.Expression
 }
 
 // Metric is one thing that is measured.
 type Metric struct {
-	Name      string
-	Use       *Use
-	Better    hcl.Expression
-	Min       hcl.Expression
-	Max       hcl.Expression
-	MinCount  hcl.Expression
-	Quantile  hcl.Expression
-	Interval  hcl.Expression
-	Range     hcl.Range
-	NameRange hcl.Range
+	Name string
+	// Use is nil for a ready-made metric: each target says how it is measured.
+	Use      *Use
+	Better   hcl.Expression
+	Min      hcl.Expression
+	Max      hcl.Expression
+	MinCount hcl.Expression
+	Quantile hcl.Expression
+	Interval hcl.Expression
+	// Comparison, Weight, Critical and Rate are of the comparison with stable.
+	Comparison Comparison
+	Weight     hcl.Expression
+	Critical   hcl.Expression
+	Rate       hcl.Expression
+	Range      hcl.Range
+	NameRange  hcl.Range
+}
+
+// Compares reports whether the metric says how it is compared with stable, so that
+// it is although it has a limit.
+func (m *Metric) Compares() bool {
+	c := m.Comparison
+	for _, e := range []hcl.Expression{c.Tolerance, c.Margin, c.MarginAbs, c.Block, m.Weight, m.Critical, m.Rate} {
+		if e != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Approval is a question to people. Without a name it comes before the stage

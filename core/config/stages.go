@@ -145,10 +145,10 @@ func (l *loader) use(b *hcl.Block) *Use {
 
 // onlyUse reads a body that holds one use block and nothing else; nil without it.
 func (l *loader) onlyUse(body hcl.Body, what string, at hcl.Range) *Use {
-	return l.pickUse(l.read(body, &block.Schema{What: what, Blocks: []block.Block{useBlock}}), what, at)
+	return l.mustUse(l.read(body, &block.Schema{What: what, Blocks: []block.Block{useBlock}}), what, at)
 }
 
-func (l *loader) pickUse(content *block.Content, what string, at hcl.Range) *Use {
+func (l *loader) pickUse(content *block.Content, what string) *Use {
 	var use *Use
 	for _, b := range content.Blocks {
 		switch {
@@ -159,6 +159,12 @@ func (l *loader) pickUse(content *block.Content, what string, at hcl.Range) *Use
 			use = l.use(b)
 		}
 	}
+	return use
+}
+
+// mustUse is pickUse where there must be one.
+func (l *loader) mustUse(content *block.Content, what string, at hcl.Range) *Use {
+	use := l.pickUse(content, what)
 	if use == nil {
 		l.add(diagnostics.Error(at, "Missing use", `There must be a use block in %s: use "COMPONENT" { … } says which component does the work.`, what))
 	}
@@ -166,16 +172,25 @@ func (l *loader) pickUse(content *block.Content, what string, at hcl.Range) *Use
 }
 
 var analysisBody = &block.Schema{
-	What:       "an analysis block",
-	Attributes: []block.Attribute{{Name: "interval"}, {Name: "deadline"}, {Name: "on_inconclusive"}},
-	Blocks:     []block.Block{{Type: "metric", Label: "the metric's name"}},
+	What: "an analysis block",
+	Attributes: append([]block.Attribute{
+		{Name: "interval"}, {Name: "deadline"}, {Name: "on_inconclusive"}, {Name: "on_no_data"}, {Name: "alpha"}, {Name: "history"},
+	}, comparisonAttrs...),
+	Blocks: []block.Block{{Type: "metric", Label: "the metric's name"}},
+}
+
+var comparisonAttrs = []block.Attribute{{Name: "tolerance"}, {Name: "margin"}, {Name: "margin_abs"}, {Name: "block"}}
+
+func comparison(c *block.Content) Comparison {
+	return Comparison{Tolerance: c.Expr("tolerance"), Margin: c.Expr("margin"), MarginAbs: c.Expr("margin_abs"), Block: c.Expr("block")}
 }
 
 var metricBody = &block.Schema{
 	What: "a metric block",
-	Attributes: []block.Attribute{
+	Attributes: append([]block.Attribute{
 		{Name: "better"}, {Name: "min"}, {Name: "max"}, {Name: "min_count"}, {Name: "quantile"}, {Name: "interval"},
-	},
+		{Name: "weight"}, {Name: "critical"}, {Name: "rate"},
+	}, comparisonAttrs...),
 	Blocks: []block.Block{useBlock},
 }
 
@@ -183,7 +198,8 @@ func (l *loader) analysis(b *hcl.Block) *Analysis {
 	content := l.read(b.Body, analysisBody)
 	a := &Analysis{
 		Interval: content.Expr("interval"), Deadline: content.Expr("deadline"),
-		OnInconclusive: content.Expr("on_inconclusive"), Range: b.DefRange,
+		OnInconclusive: content.Expr("on_inconclusive"), OnNoData: content.Expr("on_no_data"),
+		Alpha: content.Expr("alpha"), History: content.Expr("history"), Comparison: comparison(content), Range: b.DefRange,
 	}
 	names := l.newNames()
 	for _, inner := range content.Blocks {
@@ -191,9 +207,10 @@ func (l *loader) analysis(b *hcl.Block) *Analysis {
 		m := l.read(inner.Body, metricBody)
 		a.Metrics = append(a.Metrics, &Metric{
 			Name: inner.Labels[0], Range: inner.DefRange, NameRange: inner.LabelRanges[0],
-			Use:    l.pickUse(m, "a metric block", inner.DefRange),
+			Use:    l.pickUse(m, "a metric block"),
 			Better: m.Expr("better"), Min: m.Expr("min"), Max: m.Expr("max"),
 			MinCount: m.Expr("min_count"), Quantile: m.Expr("quantile"), Interval: m.Expr("interval"),
+			Comparison: comparison(m), Weight: m.Expr("weight"), Critical: m.Expr("critical"), Rate: m.Expr("rate"),
 		})
 	}
 	if len(a.Metrics) == 0 {

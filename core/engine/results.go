@@ -156,15 +156,5 @@ func releaseValue(raw []byte) cty.Value {
 	if len(raw) == 0 || json.Unmarshal(raw, &r) != nil {
 		return cty.NullVal(program.ReleaseType)
 	}
-	labels := cty.MapValEmpty(cty.String)
-	if len(r.Labels) > 0 {
-		m := map[string]cty.Value{}
-		for k, v := range r.Labels {
-			m[k] = cty.StringVal(v)
-		}
-		labels = cty.MapVal(m)
-	}
-	return cty.ObjectVal(map[string]cty.Value{
-		"id": cty.StringVal(r.ID), "version": cty.StringVal(r.Version), "address": cty.StringVal(r.Address), "labels": labels,
-	})
+	return program.ReleaseValue(r)
 }

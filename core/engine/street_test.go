@@ -200,3 +200,7 @@ func (s *street) weights() []move {
 	}
 	return out
 }
+
+func (s *street) Past(context.Context, call.Call, string, value.Value, target.Release, time.Time, time.Time, time.Duration) (metrics.Past, error) {
+	return metrics.Past{Reason: "the street has none"}, nil
+}

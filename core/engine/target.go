@@ -39,7 +39,7 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 			return e.misconfigured(j, diags)
 		}
 		found.Target.World = e.world(found.Target.World)
-		if made != nil && made.Targets[i].Capabilities != found.Capabilities {
+		if made != nil && !made.Targets[i].Capabilities.Equal(found.Capabilities) {
 			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Target can do something else than planned",
 				Detail: "What target " + s.Name + " can do has changed since the plan was made, so the planned steps may not hold. Plan again.", Where: s.Use.Range.String(), Effect: "none"}}
 		}

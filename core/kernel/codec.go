@@ -76,7 +76,7 @@ var factTypes = func() map[string]reflect.Type {
 // another field or there is another fact: earlier runners then refuse the journal,
 // and this one goes on reading all that came before. Runs of every format are kept in
 // core/cli/testdata/frozen.
-const FactFormat = 1
+const FactFormat = 2
 
 // FactTypes are the names of all facts, sorted.
 func FactTypes() []string { return slices.Sorted(maps.Keys(factTypes)) }

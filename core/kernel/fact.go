@@ -348,6 +348,8 @@ type Judged struct {
 	Step  Verdict         `json:"step"`
 	// State is the judge's, given back with the next look.
 	State json.RawMessage `json:"state,omitempty"`
+	// Shown is the evidence of each metric that is compared, for people.
+	Shown json.RawMessage `json:"shown,omitempty"`
 	// Judge is its version, Evidence the digest of all that was measured.
 	Judge    string `json:"judge"`
 	Evidence string `json:"evidence"`
@@ -360,6 +362,8 @@ type Verdict struct {
 	Value strategy.VerdictValue `json:"value"`
 	N     int64                 `json:"n"`
 	Why   string                `json:"why,omitempty"`
+	// NoData says that there was nothing to judge.
+	NoData bool `json:"no_data,omitempty"`
 }
 
 // Verified ends Verify.

@@ -155,8 +155,10 @@ type Analysis struct {
 	Interval Time `json:"interval"`
 	// Deadline counts from the start of a step; 0 for none.
 	Deadline Time `json:"deadline,omitempty"`
-	// OnInconclusive is "abort" or "hold".
+	// OnInconclusive is "abort", "hold" or "promote".
 	OnInconclusive string `json:"on_inconclusive,omitempty"`
+	// OnNoData is "abort", "hold" or "continue"; empty does as OnInconclusive.
+	OnNoData string `json:"on_no_data,omitempty"`
 }
 
 // GateKind is what a gate asks.

@@ -91,16 +91,37 @@ func (s *State) decideEvidence(n *nodeState) {
 	if a == nil || !r.DeadlinePassed || !r.Wait.Verdict || s.stepVerdict(n).Value != strategy.Inconclusive || len(r.Steps) == 0 {
 		return
 	}
-	step := r.Steps[len(r.Steps)-1]
-	why := fmt.Sprintf("not enough evidence at the deadline of step %q", step.Title)
+	step, what := r.Steps[len(r.Steps)-1], "not enough evidence"
+	if !r.Step.Data {
+		what = "no data"
+	}
+	why := fmt.Sprintf("%s at the deadline of step %q", what, step.Title)
 	if v := s.stepVerdict(n); v.Why != "" {
 		why += ": " + v.Why
 	}
-	if a.OnInconclusive == "abort" {
+	if r.late(a) == "abort" {
 		s.emit(RolloutAborting{Node: n.def.ID, Why: why, Outcome: RolledBack})
 		return
 	}
 	s.ask(n, evidenceGate(n), EvidenceGate, why)
+}
+
+// late is what the author wrote for a step without evidence, or without data.
+func (r *rolloutState) late(a *Analysis) string {
+	if !r.Step.Data && a.OnNoData != "" {
+		return a.OnNoData
+	}
+	return a.OnInconclusive
+}
+
+// goesOn reports whether the author wants a step to be passed that nothing speaks
+// against and nothing for.
+func (r *rolloutState) goesOn(a *Analysis) bool {
+	if !r.DeadlinePassed || r.Step.Value != strategy.Inconclusive {
+		return false
+	}
+	do := r.late(a)
+	return do == "promote" || do == "continue"
 }
 
 // evidenceGate is the name of the gate that lets people go on without evidence.
@@ -116,6 +137,9 @@ func evidenceGate(n *nodeState) string {
 // let it pass.
 func (s *State) stepVerdict(n *nodeState) verdictState {
 	v := n.Rollout.Step
+	if a := n.def.Rollout.Analysis; a != nil && n.Rollout.goesOn(a) {
+		v.Value, v.Why = strategy.Pass, "the deadline came, and the pipeline says to go on without enough evidence"
+	}
 	if v.Value == strategy.Pass && s.blind(n) {
 		v = verdictState{Value: strategy.Inconclusive, Since: n.Rollout.Blind, N: v.N, Why: "nothing was measured since nobody watched"}
 	}

@@ -73,6 +73,8 @@ type verdictState struct {
 	Since Time                  `json:",omitempty"`
 	N     int64                 `json:",omitempty"`
 	Why   string                `json:",omitempty"`
+	// Data says that there was something to judge.
+	Data bool `json:",omitempty"`
 }
 
 // targetState is one target of a rollout.
@@ -434,7 +436,7 @@ func (v *verdictState) set(to Verdict, now Time) (changed bool) {
 	if changed {
 		v.Since = now
 	}
-	v.Value, v.N, v.Why = to.Value, to.N, to.Why
+	v.Value, v.N, v.Why, v.Data = to.Value, to.N, to.Why, !to.NoData
 	return changed
 }
 

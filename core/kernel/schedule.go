@@ -193,6 +193,9 @@ func (s *State) nodeTimerFired(n *nodeState, kind, name string) {
 		r.MeasureDue = true
 	case kind == "deadline":
 		r.DeadlinePassed = true
+		if a := n.def.Rollout.Analysis; a != nil && r.goesOn(a) {
+			r.AskDirty = true
+		}
 	}
 }
 

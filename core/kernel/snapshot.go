@@ -8,7 +8,7 @@ import (
 )
 
 // snapshotVersion is that of the format that Save writes.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 type savedState struct {
 	Version int  `json:"version"`

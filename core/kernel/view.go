@@ -390,6 +390,20 @@ func (s *State) Releases(node, name string) (candidate, stable []byte) {
 	return candidate, stable
 }
 
+// Weight is what a target was last seen to give to the candidate.
+func (s *State) Weight(node, name string) target.Weight {
+	n := s.node(node)
+	if n == nil || n.Rollout == nil {
+		return 0
+	}
+	for i := range n.def.Rollout.Targets {
+		if n.def.Rollout.Targets[i].Name == name {
+			return n.Rollout.Targets[i].Observed
+		}
+	}
+	return 0
+}
+
 // Judging is what the judge needs to go on: its state after the last look, the
 // id and start of the present step, and the digest of the evidence so far.
 func (s *State) Judging(node string) (state []byte, step string, since Time, evidence string) {

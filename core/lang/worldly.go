@@ -143,5 +143,5 @@ func templateError(diags hcl.Diagnostics) error {
 	if d.Subject != nil {
 		where = fmt.Sprintf("%s line %d: ", d.Subject.Filename, d.Subject.Start.Line)
 	}
-	return fmt.Errorf("%s%s: %s", where, d.Summary, strings.TrimSuffix(d.Detail, "."))
+	return fmt.Errorf("%s%s: %s", where, d.Summary, strings.TrimSuffix(NoFunction(d), "."))
 }

@@ -111,11 +111,7 @@ func rolloutOf(n *program.Node) *kernel.Rollout {
 		r.Verifies = append(r.Verifies, v.Name)
 	}
 	if a := set.Analysis; a != nil {
-		interval := a.Interval
-		for _, m := range a.Metrics {
-			interval = min(interval, m.Interval)
-		}
-		r.Analysis = &kernel.Analysis{Interval: ms(interval), Deadline: ms(a.Deadline), OnInconclusive: a.OnInconclusive}
+		r.Analysis = &kernel.Analysis{Interval: ms(a.Shortest()), Deadline: ms(a.Deadline), OnInconclusive: a.OnInconclusive, OnNoData: a.OnNoData}
 	}
 	if set.WhileWaiting == "stable" {
 		r.WhileWaiting = "stable"

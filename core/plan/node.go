@@ -19,6 +19,7 @@ import (
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/host"
 	"github.com/runner-pipelines/runner/sdk/strategy"
+	"github.com/runner-pipelines/runner/sdk/target"
 	"github.com/runner-pipelines/runner/sdk/value"
 )
 
@@ -191,6 +192,7 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 	out.Targets = make([]Target, len(n.Targets))
 	var names []string
 	unchanged := true
+	stable := map[string]*target.Release{}
 	for i, s := range n.Targets {
 		t := &out.Targets[i]
 		*t = Target{Name: s.Name, Component: s.Entry.Name}
@@ -207,6 +209,7 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 			continue
 		}
 		*t = found.Target
+		stable[s.Name] = found.StableRelease()
 		t.Changes = m.shown(t.Changes)
 		t.World, t.StableVersion = WorldVersion(m.opts.Redactor, m.opts.Lineage, t.World), m.opts.Redactor.Redact(t.StableVersion)
 		diags = append(diags, Nameable(m.opts.Redactor, found, s)...)
@@ -225,7 +228,10 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 	if diags.HasErrors() {
 		return diags
 	}
-	return append(diags, m.simulate(ctx, n, out, k)...)
+	if diags = append(diags, m.simulate(ctx, n, out, k)...); diags.HasErrors() {
+		return diags
+	}
+	return append(diags, m.forecast(ctx, n, out, stable)...)
 }
 
 // wayBack is exact where there is a release to go back to.

@@ -83,6 +83,45 @@ type Node struct {
 	Sealed     []byte      `json:"sealed,omitempty"`
 	Targets    []Target    `json:"targets,omitempty"`
 	Simulation *Simulation `json:"simulation,omitempty"`
+	// Forecast says what the analysis will be able to see, metric by metric.
+	Forecast []Forecast `json:"forecast,omitempty"`
+}
+
+// Forecast is what the comparison of one metric can be expected to see with the
+// traffic that stable has now.
+type Forecast struct {
+	Metric string `json:"metric"`
+	// Unknown is why nothing can be said.
+	Unknown string `json:"unknown,omitempty"`
+	// PerMinute is how many observations stable has, Share how many of them are bad;
+	// of a distribution, at the bound where it is the largest.
+	PerMinute float64 `json:"per_minute,omitempty"`
+	Share     float64 `json:"share,omitempty"`
+	// Independent says that bad observations of the past came independently.
+	Independent bool           `json:"independent,omitempty"`
+	Steps       []ForecastStep `json:"steps,omitempty"`
+}
+
+// ForecastStep is one step with traffic on both releases.
+type ForecastStep struct {
+	Title  string        `json:"title"`
+	Weight target.Weight `json:"weight"`
+	// TimeMS is the time that there is for evidence: to the deadline, or the bake.
+	TimeMS int64 `json:"time_ms"`
+	// See says when harm is seen, after milliseconds; 0 is never.
+	See []ForecastSee `json:"see"`
+	// PassMS is when a candidate as good as stable passes; 0 is never.
+	PassMS int64 `json:"pass_ms,omitempty"`
+	// Margin is the smallest ratio that can be ruled out in the time; 0 for none.
+	Margin float64 `json:"margin,omitempty"`
+	// Blind: not even ten times as many bad observations are seen in the time.
+	Blind bool `json:"blind,omitempty"`
+}
+
+// ForecastSee is a size of harm, as a ratio, and when it is seen.
+type ForecastSee struct {
+	Ratio   float64 `json:"ratio"`
+	AfterMS int64   `json:"after_ms,omitempty"`
 }
 
 // Target is what was found at one target.

@@ -59,6 +59,8 @@ func ObserveTarget(ctx context.Context, plugin host.Plugin, c call.Call, s *prog
 		Name: s.Name, Component: s.Entry.Name, Stable: seen.Stable, World: seen.World,
 		Capabilities: p.Capabilities, Changes: p.Changes, EstimateMS: p.Estimate.Milliseconds(),
 	}}
+	// They are of the component, and settled before anything is planned.
+	o.Target.Capabilities.Metrics = nil
 	if r := o.StableRelease(); r != nil {
 		o.StableVersion = r.Version
 	}

@@ -187,4 +187,10 @@ func (m *member) Measure(ctx context.Context, c call.Call, component string, con
 	})
 }
 
+func (m *member) Past(ctx context.Context, c call.Call, component string, config value.Value, release target.Release, from, to time.Time, window time.Duration) (metrics.Past, error) {
+	return counted(ctx, m, func() (metrics.Past, error) {
+		return m.Plugin.Past(ctx, c, component, config, release, from, to, window)
+	})
+}
+
 var _ host.Plugin = (*member)(nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/runner-pipelines/runner/core/pluginhost"
 	"github.com/runner-pipelines/runner/core/scope"
 	"github.com/runner-pipelines/runner/sdk/schema"
+	"github.com/runner-pipelines/runner/sdk/target"
 )
 
 // Surroundings are what the bodies of verify, metric and rollback blocks may
@@ -19,6 +20,21 @@ type Surroundings struct {
 	Candidate, Stable, Target cty.Value
 	// Self is what the stage gave, for rollback.
 	Self cty.Value
+}
+
+// ReleaseValue is a release as expressions see it, of ReleaseType.
+func ReleaseValue(r target.Release) cty.Value {
+	labels := cty.MapValEmpty(cty.String)
+	if len(r.Labels) > 0 {
+		m := map[string]cty.Value{}
+		for k, v := range r.Labels {
+			m[k] = cty.StringVal(v)
+		}
+		labels = cty.MapVal(m)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"id": cty.StringVal(r.ID), "version": cty.StringVal(r.Version), "address": cty.StringVal(r.Address), "labels": labels,
+	})
 }
 
 // Bind evaluates the configuration of a slot with what is known now.

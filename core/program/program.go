@@ -87,6 +87,8 @@ type Slot struct {
 	Role  Role
 	Use   *config.Use
 	Entry catalog.Entry
+	// Only are the targets that a ready-made metric is of; empty for all.
+	Only []string
 	// Alias is that of the plugin's configuration; empty for the default one.
 	Alias string
 }

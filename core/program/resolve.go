@@ -163,7 +163,11 @@ func (p *Program) resolveAnalysis(n *Node) hcl.Diagnostics {
 		diags = append(diags, diagnostics.Error(c.Analysis.Range, "Missing deadline",
 			"A step is passed on evidence, and evidence may never come. Say how long to wait for it, and what then: deadline = \"30m\" and on_inconclusive = \"abort\" (take the rollout back) or \"hold\" (ask people)."))
 	}
-	for _, m := range c.Analysis.Metrics {
+	for i, m := range c.Analysis.Metrics {
+		if m.Use == nil {
+			diags = append(diags, p.ready(n, m, &n.Settings.Analysis.Metrics[i])...)
+			continue
+		}
 		slot, more := p.slot(n.Stage, m.Name, MetricRole, m.Use, schema.KindMetrics)
 		diags = append(diags, more...)
 		if slot != nil {

@@ -77,10 +77,13 @@ func (s *Stage) expressions() []hcl.Expression {
 		out = append(out, p.Path)
 	}
 	if a := cfg.Analysis; a != nil {
-		out = append(out, a.Interval, a.Deadline, a.OnInconclusive)
+		compared := func(c config.Comparison) { out = append(out, c.Tolerance, c.Margin, c.MarginAbs, c.Block) }
+		out = append(out, a.Interval, a.Deadline, a.OnInconclusive, a.OnNoData, a.Alpha, a.History)
+		compared(a.Comparison)
 		for _, m := range a.Metrics {
 			use(m.Use)
-			out = append(out, m.Better, m.Min, m.Max, m.MinCount, m.Quantile, m.Interval)
+			compared(m.Comparison)
+			out = append(out, m.Better, m.Min, m.Max, m.MinCount, m.Quantile, m.Interval, m.Weight, m.Critical, m.Rate)
 		}
 	}
 	for _, a := range cfg.Approvals {

@@ -57,25 +57,9 @@ func explainOne(d *hcl.Diagnostic) {
 			d.Detail = fmt.Sprintf("There is no element %q here.%s", name, suggestOrList(name, have))
 		}
 	case "Call to unknown function":
-		d.Summary = "Unknown function"
-		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
-			d.Detail += unknownFunction[call.CalledFunctionName()]
-		}
+		d.Summary, d.Detail = "Unknown function", lang.NoFunction(d)
 	}
 	d.Detail = plainer.Replace(d.Detail)
-}
-
-const (
-	noClock  = ` Functions neither read a clock nor roll dice, so that a plan made again is the same. Give such a value from outside, with a variable.`
-	useRange = ` Did you mean "range"?`
-	useEnv   = ` Did you mean "env"?`
-)
-
-// unknownFunction says what to do instead of functions that other languages have.
-var unknownFunction = map[string]string{
-	"timestamp": noClock, "now": noClock, "plantimestamp": noClock, "uuid": noClock, "random": noClock, "bcrypt": noClock,
-	"getenv": useEnv, "environ": useEnv, "count": ` Did you mean "length"?`, "len": ` Did you mean "length"?`, "seq": useRange,
-	"str": ` Did you mean "tostring"?`, "int": ` Did you mean "tonumber"?`, "concatenate": ` Did you mean "concat", or "join" for texts?`,
 }
 
 // plainer says what the evaluator says in words for those who only write pipelines,

@@ -83,30 +83,6 @@ type Gate struct {
 // Severities of findings, lowest first, as fail_on takes them.
 var Severities = []string{"low", "medium", "high", "critical"}
 
-// Analysis of a rollout.
-type Analysis struct {
-	// Interval between measurements.
-	Interval time.Duration
-	// Deadline is 0 when not given, OnInconclusive ("abort", "hold") then empty.
-	Deadline       time.Duration
-	OnInconclusive string
-	Metrics        []Metric
-	Range          hcl.Range
-}
-
-// Metric is one thing measured. The numbers are as for analysis.Metric.
-type Metric struct {
-	Config *config.Metric
-	Name   string
-	// Better is "lower" or "higher".
-	Better   string
-	Min, Max *float64
-	MinCount int64
-	Quantile float64
-	// Interval is the analysis' where the metric has none of its own.
-	Interval time.Duration
-}
-
 const (
 	defaultDelay    = time.Second
 	defaultMaxDelay = time.Minute
@@ -281,58 +257,6 @@ func (r *reader) gate(g *config.Gate) Gate {
 	}
 	if g.FailOn != nil {
 		out.FailOn = r.oneOf(g.FailOn, "fail_on", Severities...)
-	}
-	return out
-}
-
-func (r *reader) analysis(a *config.Analysis) *Analysis {
-	if a == nil {
-		return nil
-	}
-	out := &Analysis{
-		Range:    a.Range,
-		Interval: r.positive(a.Interval, "interval", defaultInterval),
-		Deadline: r.positive(a.Deadline, "deadline", 0),
-	}
-	if a.OnInconclusive != nil {
-		out.OnInconclusive = r.oneOf(a.OnInconclusive, "on_inconclusive", "abort", "hold")
-	}
-	if (a.Deadline == nil) != (a.OnInconclusive == nil) {
-		r.add(diagnostics.Error(a.Range, "Incomplete analysis",
-			"deadline says how long to wait for enough evidence, and on_inconclusive what to do then. Give both, or neither."))
-	}
-	for _, m := range a.Metrics {
-		out.Metrics = append(out.Metrics, r.metric(m, out.Interval))
-	}
-	return out
-}
-
-func (r *reader) metric(m *config.Metric, interval time.Duration) Metric {
-	out := Metric{
-		Config: m, Name: m.Name,
-		Min:      r.optionalNumber(m.Min, "min"),
-		Max:      r.optionalNumber(m.Max, "max"),
-		MinCount: int64(r.whole(m.MinCount, "min_count", 1, 1, 1<<40)),
-		Interval: r.positive(m.Interval, "interval", interval),
-	}
-	switch {
-	case m.Better != nil:
-		out.Better = r.oneOf(m.Better, "better", "lower", "higher")
-	case out.Max != nil && out.Min == nil:
-		out.Better = "lower"
-	case out.Min != nil && out.Max == nil:
-		out.Better = "higher"
-	default:
-		r.add(diagnostics.Error(m.Range, "Missing attribute", `Say which values are good: better = "lower" or better = "higher".`))
-	}
-	if out.Min != nil && out.Max != nil && *out.Min > *out.Max {
-		r.add(diagnostics.Error(m.Min.Range(), "Invalid limits", "min is above max, so no value is good."))
-	}
-	if q := r.optionalNumber(m.Quantile, "quantile"); q != nil {
-		out.Quantile = *q
-		if *q <= 0 || *q >= 1 {
-			r.add(diagnostics.Error(m.Quantile.Range(), "Value out of range", "A quantile lies between 0 and 1, such as 0.99."))
-		}
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/runner-pipelines/runner/core/lang"
 	"github.com/runner-pipelines/runner/core/scope"
 	"github.com/runner-pipelines/runner/core/settings"
+	"github.com/runner-pipelines/runner/sdk/analysis"
 )
 
 func newScope(t *testing.T, src string, opts scope.Options) (*config.Pipeline, *scope.Scope) {
@@ -160,11 +161,11 @@ stage "b" {
 			{Name: "scan", FailOn: "high"},
 		},
 		Analysis: &settings.Analysis{
-			Interval: 30 * time.Second, Deadline: 5 * time.Minute, OnInconclusive: "hold",
+			Interval: 30 * time.Second, Deadline: 5 * time.Minute, OnInconclusive: "hold", History: 24 * time.Hour,
 			Metrics: []settings.Metric{
 				{Name: "errors", Better: "lower", Max: number(0.01), MinCount: 1, Interval: 30 * time.Second},
 				{Name: "throughput", Better: "higher", Min: number(5), MinCount: 1, Interval: time.Minute},
-				{Name: "latency", Better: "lower", MinCount: 50, Quantile: 0.99, Interval: 30 * time.Second},
+				{Name: "latency", Better: "lower", MinCount: 50, Quantile: 0.99, Interval: 30 * time.Second, Compare: analysis.Standard()},
 			},
 		},
 	}
@@ -178,6 +179,70 @@ stage "b" {
 	wantApprovals := []settings.Approval{{Required: 2, From: []string{"group:sre"}, NotInitiator: true, Expires: 720 * time.Hour}}
 	if diff := cmp.Diff(wantApprovals, approvals, ignorePlaces); diff != "" || len(diags) > 0 {
 		t.Errorf("approvals (-want +got):\n%s\n%v", diff, diags)
+	}
+}
+
+// What an analysis says holds for each of its metrics that does not say otherwise.
+func TestComparison(t *testing.T) {
+	_, s := newScope(t, `
+stage "a" {
+  use "x" {}
+  strategy "canary" {}
+  analysis {
+    deadline        = "1h"
+    on_inconclusive = "promote"
+    on_no_data      = "continue"
+    alpha           = 0.01
+    history         = "0s"
+    tolerance       = 0.2
+    margin          = 2
+    block           = "2m"
+    metric "as_said" {
+      use "x" {}
+      better = "same"
+    }
+    metric "otherwise" {
+      use "x" {}
+      better     = "lower"
+      tolerance  = 0
+      margin_abs = "0.5pp"
+      block      = "10s"
+      weight     = 3
+      critical   = true
+      rate       = true
+    }
+    metric "both" {
+      use "x" {}
+      max        = 0.1
+      margin     = 3
+      margin_abs = 0.01
+    }
+    metric "limit" {
+      use "x" {}
+      max = 0.1
+    }
+    metric "error_rate" {}
+  }
+}
+`, scope.Options{})
+	got, diags := settings.Of(stage(t, s, "a"))
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	a := got.Analysis
+	if a.OnInconclusive != settings.Promote || a.OnNoData != settings.Continue || a.Alpha != 0.01 || a.History != 0 {
+		t.Errorf("the analysis is %+v", a)
+	}
+	said := analysis.Compare{Tolerance: 0.2, Margin: 2, Block: 2 * time.Minute}
+	want := []analysis.Metric{
+		{Name: "as_said", Better: "same", MinCount: 1, Compare: &said},
+		{Name: "otherwise", Better: "lower", MinCount: 1, Compare: &analysis.Compare{MarginAbs: 0.005, Block: 10 * time.Second, Weight: 3, Critical: true, Rate: true}},
+		{Name: "both", Better: "lower", MinCount: 1, Max: number(0.1), Compare: &analysis.Compare{Tolerance: 0.2, Margin: 3, MarginAbs: 0.01, Block: 2 * time.Minute}},
+		{Name: "limit", Better: "lower", MinCount: 1, Max: number(0.1)},
+		{Name: "error_rate", MinCount: 1, Compare: &said},
+	}
+	if diff := cmp.Diff(want, a.Judged()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

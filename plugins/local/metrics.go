@@ -64,6 +64,31 @@ func (m *Metrics) Measure(ctx context.Context, req *metrics.Request) (metrics.Me
 	return out, nil
 }
 
+// Past reads what the proxy still knows: an hour.
+func (m *Metrics) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Past, error) {
+	var out metrics.Past
+	from := req.From
+	if known := req.To.Add(-measure.Memory); from.Before(known) {
+		from, out.Reason = known, fmt.Sprintf("the proxy of a local_service knows no more than the last %s", measure.Memory)
+	}
+	for to := from.Add(req.Window); !to.After(req.To); from, to = to, to.Add(req.Window) {
+		w, err := readWindow(ctx, req.Release, from, to)
+		var none noData
+		if errors.As(err, &none) {
+			return metrics.Past{Reason: string(none)}, nil
+		}
+		if err != nil {
+			return out, diag.Retryable(diag.New("Metrics not readable", "the proxy of the release %q does not answer: %w", req.Release.ID, err))
+		}
+		if r := m.read(req.Release.ID, w); r.NoData == "" && !w.Complete.Before(to) && !w.Since.After(from) {
+			out.Windows = append(out.Windows, metrics.Window{From: from, To: to, Release: r})
+		} else if r.NoData != "" {
+			out.Reason = r.NoData
+		}
+	}
+	return out, nil
+}
+
 func (m *Metrics) read(id string, w measure.Window) metrics.Release {
 	r := metrics.Release{ID: id}
 	switch {

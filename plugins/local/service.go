@@ -63,6 +63,10 @@ func (s *Service) Capabilities() target.Capabilities {
 	return target.Capabilities{
 		SideBySide: true, Weights: target.PercentSteps, Step: 1,
 		ReleaseAddress: true, ReleaseMetrics: true,
+		Metrics: map[string]target.ReadyMetric{
+			errorRate: {Component: "local_metrics", Config: map[string]string{"metric": errorRate}, Better: "lower"},
+			latency:   {Component: "local_metrics", Config: map[string]string{"metric": latency}, Better: "lower"},
+		},
 	}
 }
 

@@ -72,35 +72,45 @@ func (a *Ahead) words(name string, bake time.Duration) string {
 		if d == 0 {
 			return "never"
 		}
-		return "after " + about(d)
+		return "after " + About(d)
 	}
 	text := fmt.Sprintf("%s: twice as much harm is seen %s, three times %s, ten times %s", name, after(a.See[0].After), after(a.See[1].After), after(a.See[2].After))
 	if a.Pass > 0 {
-		text += fmt.Sprintf("; a good candidate passes after %s", about(a.Pass))
+		text += fmt.Sprintf("; a good candidate passes after %s", About(a.Pass))
 	} else {
 		text += "; no candidate can be shown to be within the margin"
 	}
 	if a.Blind {
-		text += fmt.Sprintf("; with a bake of %s this analysis is blind", about(bake))
+		text += fmt.Sprintf("; with a bake of %s this analysis is blind", About(bake))
 	} else if a.Margin > 0 {
-		text += fmt.Sprintf("; in %s a ratio below %g can be shown", about(bake), a.Margin)
+		text += fmt.Sprintf("; in %s a ratio below %g can be shown", About(bake), a.Margin)
 	}
 	return text + "."
 }
 
-// about writes a time with two digits that say something.
-func about(d time.Duration) string {
+// About writes a time with two digits that say something.
+func About(d time.Duration) string {
+	count := func(n float64, unit string) string {
+		text := fmt.Sprintf("%.2g", n)
+		if n >= 100 {
+			text = fmt.Sprintf("%.0f", n)
+		}
+		if text == "1" {
+			return "1 " + unit
+		}
+		return text + " " + unit + "s"
+	}
 	switch {
 	case d >= 48*time.Hour:
-		return fmt.Sprintf("%.2g days", d.Hours()/24)
+		return count(d.Hours()/24, "day")
 	case d >= 2*time.Hour:
-		return fmt.Sprintf("%.2g hours", d.Hours())
-	case d >= 100*time.Minute:
-		return fmt.Sprintf("%.0f minutes", d.Minutes())
+		return count(d.Hours(), "hour")
 	case d >= time.Minute:
-		return fmt.Sprintf("%.2g minutes", d.Minutes())
+		return count(d.Minutes(), "minute")
+	case d >= time.Second:
+		return count(d.Seconds(), "second")
 	}
-	return fmt.Sprintf("%.2g seconds", d.Seconds())
+	return "less than a second"
 }
 
 // foresight computes expected times.

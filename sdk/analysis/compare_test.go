@@ -40,6 +40,36 @@ func comparedLatency(past *analysis.Past) analysis.Metric {
 }
 
 // TestComparedVerdicts plays some minutes and says what the last verdicts are.
+// A candidate with all of the traffic has no stable release beside it.
+func TestACandidateThatIsAlonePassesOnItsOwn(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	s := analysis.New([]analysis.Metric{{Name: "errors", MinCount: 100, Compare: analysis.Standard()}})
+	s.StepBegan(at)
+	look := func(n int64) strategy.VerdictValue {
+		s.Observe(analysis.Look{
+			Metric: "errors", Target: "main", From: at, To: at.Add(time.Minute),
+			Candidate: metrics.Release{ID: "new", Counter: &metrics.Counter{N: n}},
+			Stable:    &metrics.Release{ID: "old", NoData: "no traffic"},
+		})
+		at = at.Add(time.Minute)
+		return s.Step().Value
+	}
+	if got := look(99); got != strategy.Inconclusive {
+		t.Errorf("with nothing to compare the step is %q", got)
+	}
+	s.Alone(true)
+	if got := s.Step().Value; got != strategy.Inconclusive {
+		t.Errorf("alone, with too few observations, the step is %q", got)
+	}
+	if got := look(1); got != strategy.Pass {
+		t.Errorf("alone, with enough observations, the step is %q: %s", got, s.Step().Why)
+	}
+	s.Alone(false)
+	if got := s.Step().Value; got != strategy.Inconclusive {
+		t.Errorf("beside stable again the step is %q", got)
+	}
+}
+
 func TestComparedVerdicts(t *testing.T) {
 	none := metrics.Release{NoData: "nothing was scraped"}
 	repeat := func(n int, candidate, stable metrics.Release) (out []analysis.Look) {

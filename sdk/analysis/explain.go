@@ -10,6 +10,10 @@ import (
 )
 
 // weights are the parts of the evidence of harm that the metrics have.
+// Parts are the parts of the evidence that the metrics have; 0 for those that are
+// not compared.
+func Parts(all []Metric) []float64 { return weights(all) }
+
 func weights(all []Metric) []float64 {
 	var sums [2]float64 // not critical, critical
 	kind := func(c *Compare) int {
@@ -323,6 +327,8 @@ type Evidence struct {
 	Step  Verdict `json:"step"`
 	// Reason is why the last look said nothing.
 	Reason string `json:"reason,omitempty"`
+	// Past is what is known of stable from before the rollout.
+	Past *Past `json:"past,omitempty"`
 }
 
 // Evidence lists what is compared, in the order of the metrics. It changes nothing.
@@ -333,7 +339,7 @@ func (s *State) Evidence() []Evidence {
 			continue
 		}
 		show, at := c.show(step)
-		e := Evidence{Metric: c.metric.Name, Harm: math.Exp(c.harm()), HarmNeeded: 1 / (s.alpha * s.weights[i]), Show: math.Exp(show), ShowNeeded: s.needed(), Reason: c.reason}
+		e := Evidence{Metric: c.metric.Name, Harm: math.Exp(c.harm()), HarmNeeded: 1 / (s.alpha * s.weights[i]), Show: math.Exp(show), ShowNeeded: s.needed(), Reason: c.reason, Past: c.metric.Compare.Past}
 		describe := func(sc scope, at int) Verdict {
 			if len(c.tests) == 0 || !c.tests[at].Seen(sc.evidence()) {
 				return Verdict{Metric: c.metric.Name, NoData: true, Why: c.metric.Name + " has nothing to compare" + sc.since() + "."}

@@ -51,6 +51,12 @@ const (
 // time, best a day of it in windows of a block's length. It is what m.Compare.Past
 // should be; it is never nil.
 func Learn(m Metric, past []Measured) *Past {
+	return LearnAll(m, past)
+}
+
+// LearnAll is Learn for a release that runs on several targets: windows of the
+// same time are added up, as the judge adds up its targets.
+func LearnAll(m Metric, targets ...[]Measured) *Past {
 	out := &Past{}
 	how := m.Compare
 	if how == nil {
@@ -61,12 +67,11 @@ func Learn(m Metric, past []Measured) *Past {
 	if block <= 0 {
 		block = time.Minute
 	}
-	all, counts := sum{}, make([]sum, len(past))
-	for i, p := range past {
-		l := Look{From: p.From, To: p.To}
-		counts[i], _ = read(p.Release, l.seconds(m))
-		all.merge(&counts[i])
-		out.Minutes += max(p.To.Sub(p.From).Minutes(), 0)
+	past := windows(m, targets)
+	all := sum{}
+	for i := range past {
+		all.merge(&past[i].sum)
+		out.Minutes += max(past[i].to.Sub(past[i].from).Minutes(), 0)
 	}
 	n := float64(all.count())
 	if n == 0 {
@@ -88,11 +93,11 @@ func Learn(m Metric, past []Measured) *Past {
 	for b := range out.Rates {
 		d := dispersion{length: block}
 		total := 0.0
-		for i := range counts {
-			bad, ok := c.bad(&counts[i], b, m.Better == "higher")
-			if size := float64(counts[i].count()); ok && size > 0 {
+		for i := range past {
+			bad, ok := c.bad(&past[i].sum, b, m.Better == "higher")
+			if size := float64(past[i].sum.count()); ok && size > 0 {
 				total += bad
-				d.add(past[i].From, bad, size)
+				d.add(past[i].from, bad, size)
 			}
 		}
 		out.Rates[b] = min(total/n, 1)
@@ -114,6 +119,38 @@ func Learn(m Metric, past []Measured) *Past {
 	}
 	if causes > 1 {
 		out.Block = time.Duration(causes) * block
+	}
+	return out
+}
+
+// window is what all targets measured in one window of the past.
+type window struct {
+	from, to time.Time
+	sum      sum
+}
+
+// windows are in the order of time. Of those that begin at the same moment the
+// first says when they end.
+func windows(m Metric, targets [][]Measured) []window {
+	var out []window
+	for i, past := range targets {
+		at := 0
+		for _, p := range past {
+			l := Look{From: p.From, To: p.To}
+			one, _ := read(p.Release, l.seconds(m))
+			if i == 0 {
+				out = append(out, window{p.From, p.To, one})
+				continue
+			}
+			for at < len(out) && out[at].from.Before(p.From) {
+				at++
+			}
+			if at < len(out) && out[at].from.Equal(p.From) {
+				out[at].sum.merge(&one)
+			} else {
+				out = slices.Insert(out, at, window{p.From, p.To, one})
+			}
+		}
 	}
 	return out
 }

@@ -25,6 +25,8 @@ type State struct {
 	weights  []float64
 	// harmed is the first harm that was seen; it is never taken back.
 	harmed *Verdict
+	// alone: the candidate has all of the traffic.
+	alone bool
 }
 
 // New starts a rollout. The metrics are those of the whole rollout.
@@ -78,6 +80,20 @@ func (s *State) Observe(l Look) {
 	}
 }
 
+// Until is the end of the last look at a metric of a target: what comes next begins
+// there. It is zero before the first.
+func (s *State) Until(metric, target string) time.Time {
+	for _, x := range s.series {
+		if x.Metric == metric && x.Target == target {
+			return x.Until
+		}
+	}
+	return time.Time{}
+}
+
+// Metrics are what New was given.
+func (s *State) Metrics() []Metric { return slices.Clone(s.metrics) }
+
 // StepBegan starts the evidence of a new step. Looks whose window began before
 // count for the whole rollout only. Told again of the step that it knows, it
 // keeps what was seen since.
@@ -96,6 +112,11 @@ func (s *State) StepBegan(at time.Time) {
 		}
 	}
 }
+
+// Alone says whether the candidate has all of the traffic now, so that nothing is left
+// to compare it with: then a step is passed on limits, and on enough observations.
+// A State does not remember it.
+func (s *State) Alone(alone bool) { s.alone = alone }
 
 // Harm is over the whole rollout: fail once any metric was beyond a limit with
 // enough observations, or there was enough evidence that what is compared is worse than
@@ -243,6 +264,10 @@ func (s *State) judge(sc scope) Verdict {
 			passed = append(passed, text)
 		}
 		if s.compared[i] == nil {
+			continue
+		}
+		if sc == step && s.alone && n >= m.MinCount {
+			passed = append(passed, m.Name+" has nothing to compare, since the candidate has all of the traffic")
 			continue
 		}
 		x := s.shown(sc, i)

@@ -277,3 +277,27 @@ func (p *Process) Measure(ctx context.Context, c call.Call, component string, co
 	}
 	return m, nil
 }
+
+// Past reads one metric of one release over [from, to) in windows. Only components
+// that name the operation have it.
+func (p *Process) Past(ctx context.Context, c call.Call, component string, config value.Value, release target.Release, from, to time.Time, window time.Duration) (metrics.Past, error) {
+	r, err := p.metrics.Past(ctx, &metricspb.PastRequest{
+		Call: wire.CallToPB(c), Component: component, Config: wire.ValueToPB(config), Release: wire.ReleaseToPB(release),
+		From: wire.TimeToPB(from), To: wire.TimeToPB(to), Window: wire.DurationToPB(window),
+	})
+	if err != nil {
+		return metrics.Past{}, p.failed(ctx, "past", err)
+	}
+	if _, err := verdict(nil, r.GetFailure()); err != nil {
+		return metrics.Past{}, err
+	}
+	var l limited
+	if l.past(r, release); l.what != "" {
+		return metrics.Past{}, p.broke("past", "%s", l.what)
+	}
+	past, err := wire.PastFromPB(r)
+	if err != nil {
+		return metrics.Past{}, p.broke("past", "%v", err)
+	}
+	return past, nil
+}

@@ -214,6 +214,8 @@ type Plugin interface {
 	// Next asks a strategy; Snapshot.Memory is given along.
 	Next(ctx context.Context, component string, config value.Value, snapshot strategy.Snapshot) (strategy.Decision, error)
 	Measure(ctx context.Context, c call.Call, component string, config value.Value, releases []target.Release, from, to time.Time) (metrics.Measurement, error)
+	// Past is only for components that name the operation.
+	Past(ctx context.Context, c call.Call, component string, config value.Value, release target.Release, from, to time.Time, window time.Duration) (metrics.Past, error)
 
 	// Done is closed when the process has ended, for whatever reason.
 	Done() <-chan struct{}

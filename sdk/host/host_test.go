@@ -186,7 +186,7 @@ func TestDescribeTellsWhatIsServed(t *testing.T) {
 		"fake_leak":       "action run:once:reconcile undo:convergent:reconcile plan:read",
 		"fake_target":     "target observe:read plan:read install:convergent set_weight:convergent settle:convergent retire:convergent scale:convergent",
 		"fake_strategy":   "strategy next:read",
-		"fake_metrics":    "metrics measure:read",
+		"fake_metrics":    "metrics measure:read past:read",
 	}
 	for _, c := range d.Components {
 		got := string(c.Kind)

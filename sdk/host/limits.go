@@ -202,13 +202,31 @@ func (l *limited) measurement(r *metricspb.MeasureResponse, asked []target.Relea
 		l.that(known, "it measured release %q, which nobody asked for", cutText(id, MaxName))
 		l.that(!known || open, "it measured release %q twice", id)
 		wanted[id] = false
-		l.entries("samples", len(m.GetSamples().GetValues()))
-		l.entries("buckets", len(m.GetHistogram().GetCounts()))
-		if n := m.GetNoData(); n != nil {
-			n.Reason = cutText(n.GetReason(), MaxText)
+		l.measured(id, m)
+	}
+}
+
+func (l *limited) measured(id string, m *metricspb.ReleaseMeasurement) {
+	l.entries("samples", len(m.GetSamples().GetValues()))
+	l.entries("buckets", len(m.GetHistogram().GetCounts()))
+	if n := m.GetNoData(); n != nil {
+		n.Reason = cutText(n.GetReason(), MaxText)
+	}
+	l.numbers(id, m.GetSamples().GetValues())
+	l.numbers(id, m.GetHistogram().GetBounds())
+}
+
+// past checks that it is about the release that was asked for.
+func (l *limited) past(r *metricspb.PastResponse, asked target.Release) {
+	l.entries("windows of the past", len(r.GetWindows()))
+	r.Reason = cutText(r.GetReason(), MaxText)
+	for _, w := range r.GetWindows() {
+		if l.what != "" {
+			return
 		}
-		l.numbers(id, m.GetSamples().GetValues())
-		l.numbers(id, m.GetHistogram().GetBounds())
+		m := w.GetData()
+		l.that(m.GetRelease() == asked.ID, "it told the past of release %q, which nobody asked for", cutText(m.GetRelease(), MaxName))
+		l.measured(asked.ID, m)
 	}
 }
 

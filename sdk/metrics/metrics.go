@@ -17,6 +17,40 @@ type Metrics interface {
 	Measure(ctx context.Context, req *Request) (Measurement, error)
 }
 
+// Historian is implemented by what also knows the past of a release, so that a
+// judge can learn how independent its bad events are.
+type Historian interface {
+	// Past reads [From, To) in windows, best a day of it. What is not known is left
+	// out; an empty past has a Reason.
+	Past(ctx context.Context, req *PastRequest) (Past, error)
+}
+
+// PastRequest is what Past is told.
+type PastRequest struct {
+	call.Request
+	Release  target.Release
+	From, To time.Time
+	// Window is the length of a window, above 0.
+	Window time.Duration
+}
+
+// Past is what was measured of one release over a long time.
+type Past struct {
+	// Windows are in the order of time and do not overlap. Those without data are left out.
+	Windows []Window
+	// Reason is for people: why there are none, or not all.
+	Reason string
+}
+
+// Window is one measurement of the past.
+type Window struct {
+	From, To time.Time
+	Release  Release
+}
+
+// MaxWindows is how many windows a past has at most.
+const MaxWindows = 10_000
+
 // Request is what Measure is told.
 type Request struct {
 	call.Request

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -116,7 +117,24 @@ type Capabilities struct {
 	Mirror bool `json:"mirror,omitempty"`
 	// HeaderRouting: chosen requests can be sent to the candidate.
 	HeaderRouting bool `json:"header_routing,omitempty"`
+	// Metrics are ready-made metrics of the target's releases by name: error_rate,
+	// latency and saturation where it has them.
+	Metrics map[string]ReadyMetric `json:"metrics,omitempty"`
 }
+
+// ReadyMetric is a metric that needs no configuration by the user.
+type ReadyMetric struct {
+	// Component is the name of the metrics component that reads it, of this plugin
+	// or another one.
+	Component string `json:"component"`
+	// Config is its configuration, attribute by attribute.
+	Config map[string]string `json:"config,omitempty"`
+	// Better is "lower", "higher" or "same": which values are good.
+	Better string `json:"better"`
+}
+
+// Equal compares all of it.
+func (c Capabilities) Equal(d Capabilities) bool { return reflect.DeepEqual(c, d) }
 
 // Allows reports whether the target can have this weight exactly.
 func (c Capabilities) Allows(w Weight) bool {

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/core/plan"
+	"github.com/runner-pipelines/runner/sdk/analysis"
 	"github.com/runner-pipelines/runner/sdk/call"
 )
 
@@ -267,10 +269,48 @@ func (t *tale) rollout(k *kernel.Node) {
 		if a.Deadline > 0 {
 			late = fmt.Sprintf("without enough evidence after %s: %s", span(a.Deadline), a.OnInconclusive)
 		}
+		if a.OnNoData != "" {
+			late += ", without data: " + a.OnNoData
+		}
 		t.add(0, speaks, "judged every %s; %s", span(a.Interval), late)
+		for _, f := range t.Forecast {
+			t.forecast(f)
+		}
 	}
 	if k.Rollout.WhileWaiting == "stable" {
 		t.add(0, speaks, "while people are waited for, all traffic is with the stable release")
+	}
+}
+
+// forecast says what the analysis can see, step by step.
+func (t *tale) forecast(f plan.Forecast) {
+	if f.Unknown != "" {
+		t.add(1, speaks, "%s: compared with stable; how soon harm is seen cannot be told: %s", f.Metric, f.Unknown)
+		return
+	}
+	much := fmt.Sprintf("%.0f", f.PerMinute)
+	if f.PerMinute < 100 {
+		much = fmt.Sprintf("%.2g", f.PerMinute)
+	}
+	t.add(1, speaks, "%s: stable has %s a minute, %.2g %% of them bad; how soon more is seen:", f.Metric, much, 100*f.Share)
+	for _, st := range f.Steps {
+		var parts []string
+		for _, see := range st.See {
+			when := "never"
+			if see.AfterMS > 0 {
+				when = "after " + analysis.About(time.Duration(see.AfterMS)*time.Millisecond)
+			}
+			parts = append(parts, fmt.Sprintf("×%g %s", see.Ratio, when))
+		}
+		pass := "nothing can be shown to be well"
+		if st.PassMS > 0 {
+			pass = "a good one passes after " + analysis.About(time.Duration(st.PassMS)*time.Millisecond)
+		}
+		note := ""
+		if st.Blind {
+			note = "; blind within " + span(kernel.Time(st.TimeMS))
+		}
+		t.add(2, speaks, "%6s  %s; %s%s", st.Weight, strings.Join(parts, ", "), pass, note)
 	}
 }
 

@@ -117,3 +117,9 @@ func (p *plugin) Measure(ctx context.Context, c call.Call, component string, con
 		return p.Plugin.Measure(ctx, c, component, config, releases, from, to)
 	})
 }
+
+func (p *plugin) Past(ctx context.Context, c call.Call, component string, config value.Value, release target.Release, from, to time.Time, window time.Duration) (metrics.Past, error) {
+	return passing(p, "past", c.Node, func() (metrics.Past, error) {
+		return p.Plugin.Past(ctx, c, component, config, release, from, to, window)
+	})
+}

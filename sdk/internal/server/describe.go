@@ -10,6 +10,7 @@ import (
 	"github.com/runner-pipelines/runner/sdk/action"
 	"github.com/runner-pipelines/runner/sdk/internal/wire"
 	"github.com/runner-pipelines/runner/sdk/internal/wire/pluginpb"
+	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/schema"
 	"github.com/runner-pipelines/runner/sdk/strategy"
 	"github.com/runner-pipelines/runner/sdk/target"
@@ -135,6 +136,9 @@ func operations(component any) []schema.Operation {
 		add("next", schema.Read, false)
 	default:
 		add("measure", schema.Read, false)
+		if _, ok := component.(metrics.Historian); ok {
+			add("past", schema.Read, false)
+		}
 	}
 	return ops
 }

@@ -3,6 +3,8 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/runner-pipelines/runner/sdk/internal/wire/pluginpb"
 	"github.com/runner-pipelines/runner/sdk/schema"
@@ -146,8 +148,45 @@ func CapabilitiesToPB(c target.Capabilities) *pluginpb.TargetCapabilities {
 	return &pluginpb.TargetCapabilities{
 		SideBySide: c.SideBySide, Weights: weightKinds.toPB(c.Weights), WeightStep: int32(c.Step), Propagation: DurationToPB(c.Propagation),
 		ReleaseAddress: c.ReleaseAddress, ReleaseMetrics: c.ReleaseMetrics, Capacity: c.Capacity, Sticky: c.Sticky,
-		Mirror: c.Mirror, HeaderRouting: c.HeaderRouting,
+		Mirror: c.Mirror, HeaderRouting: c.HeaderRouting, Metrics: readyToPB(c.Metrics),
 	}
+}
+
+func readyToPB(all map[string]target.ReadyMetric) []*pluginpb.ReadyMetric {
+	var out []*pluginpb.ReadyMetric
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m := all[name]
+		pb := &pluginpb.ReadyMetric{Name: name, Component: m.Component, Better: m.Better}
+		for _, attr := range slices.Sorted(maps.Keys(m.Config)) {
+			pb.Config = append(pb.Config, &pluginpb.ReadyAttribute{Name: attr, Value: m.Config[attr]})
+		}
+		out = append(out, pb)
+	}
+	return out
+}
+
+func readyFromPB(all []*pluginpb.ReadyMetric) (map[string]target.ReadyMetric, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	out := map[string]target.ReadyMetric{}
+	for _, m := range all {
+		if better := m.GetBetter(); better != "lower" && better != "higher" && better != "same" {
+			return nil, fmt.Errorf("of the ready-made metric %q neither lower nor higher nor same values are better, but %q", m.GetName(), better)
+		}
+		if _, twice := out[m.GetName()]; twice || m.GetName() == "" || m.GetComponent() == "" {
+			return nil, fmt.Errorf("a ready-made metric needs a component, and a name of its own: %q", m.GetName())
+		}
+		one := target.ReadyMetric{Component: m.GetComponent(), Better: m.GetBetter()}
+		for _, attr := range m.GetConfig() {
+			if one.Config == nil {
+				one.Config = map[string]string{}
+			}
+			one.Config[attr.GetName()] = attr.GetValue()
+		}
+		out[m.GetName()] = one
+	}
+	return out, nil
 }
 
 // CapabilitiesFromPB fails when a weight's step makes no sense.
@@ -166,7 +205,9 @@ func CapabilitiesFromPB(c *pluginpb.TargetCapabilities) (target.Capabilities, er
 	if out.Propagation < 0 {
 		return out, fmt.Errorf("a propagation of %s makes no sense", out.Propagation)
 	}
-	return out, nil
+	var err error
+	out.Metrics, err = readyFromPB(c.GetMetrics())
+	return out, err
 }
 
 // NeedsToPB writes weights that are not set as none.

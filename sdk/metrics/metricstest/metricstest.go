@@ -77,6 +77,7 @@ func Check(t sdktest.T, s Suite) {
 	check("NothingIsCompleteBeforeItIsOver", (*subject).complete)
 	check("TheSameQuestionGetsTheSameAnswer", (*subject).repeats)
 	check("WindowsSideBySideCountNothingTwice", (*subject).adjacent)
+	check("ThePastIsWhatWasMeasured", (*subject).past)
 }
 
 // subject is what is asked about.
@@ -230,4 +231,43 @@ func count(r metrics.Release) (n, events int64) {
 func brief(r metrics.Release) string {
 	n, e := count(r)
 	return fmt.Sprintf("%d observations, %d events", n, e)
+}
+
+// past asks for the window of the traffic again, in windows of it and in the whole.
+func (x *subject) past() {
+	if !slices.ContainsFunc(x.p.Component.Operations, func(o schema.Operation) bool { return o.Name == "past" }) {
+		x.t.Skipf("it knows no past")
+	}
+	c := call.Call{Key: sdktest.NewKey(), Run: "conformance", Node: "stage.conformance", Attempt: 1}
+	window := x.To.Sub(x.From) / 2
+	for _, r := range x.Releases {
+		past, err := x.p.Past(x.t.Context(), c, x.p.Component.Name, x.cfg, r, x.From, x.To, window)
+		if err != nil {
+			x.t.Fatalf("past: %v", err)
+		}
+		if len(past.Windows) == 0 && past.Reason == "" {
+			x.t.Errorf("of release %q no past is known, and no reason", r.ID)
+		}
+		for _, w := range past.Windows {
+			if w.From.Before(x.From) || w.To.After(x.To) {
+				x.t.Errorf("the window from %s to %s is not within what was asked for", w.From, w.To)
+				continue
+			}
+			if w.Release.NoData != "" {
+				x.t.Errorf("a window without data is told, with the reason %q", w.Release.NoData)
+			}
+			now := x.measure([]target.Release{r}, w.From, w.To).Releases[0]
+			if d := cmp.Diff(now, w.Release); d != "" {
+				x.t.Errorf("the past of %q from %s to %s is not what is measured of it (-measured +past):\n%s", r.ID, w.From, w.To, d)
+			}
+		}
+	}
+	stranger := target.Release{ID: "conformance-nobody"}
+	past, err := x.p.Past(x.t.Context(), c, x.p.Component.Name, x.cfg, stranger, x.From, x.To, window)
+	if err != nil {
+		x.t.Fatalf("past: %v", err)
+	}
+	if len(past.Windows) > 0 || past.Reason == "" {
+		x.t.Errorf("a release that nobody knows has a past of %d windows, and the reason %q", len(past.Windows), past.Reason)
+	}
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/metrics"
+	"github.com/runner-pipelines/runner/sdk/target"
 )
 
 // Metrics gives what a file says. The file is read again for every
@@ -16,6 +18,8 @@ import (
 type Metrics struct {
 	File      string `hcl:"file" doc:"JSON: release id, or * for any, to what is measured of it"`
 	PerSecond bool   `hcl:"per_second,optional" doc:"counters and buckets in the file are rates"`
+	Known     string `hcl:"known,optional" doc:"how much of the past is known, such as 24h: what the file says now, in every window"`
+	Worse     string `hcl:"worse,optional" doc:"release whose counters have ten times as many events"`
 	Leak      string `hcl:"leak,optional" doc:"told as the reason for no data"`
 	Fail      string `hcl:"fail,optional" doc:"error, retryable, hang, zeroes: instead of no data, future: complete beyond the window"`
 }
@@ -70,8 +74,34 @@ func (m *Metrics) Measure(ctx context.Context, req *metrics.Request) (metrics.Me
 		if m.PerSecond {
 			m.scale(&found, req.From, req.To)
 		}
+		if c := found.Counter; c != nil && r.ID == m.Worse {
+			found.Counter = &metrics.Counter{N: c.N, Events: min(10*c.Events, c.N)}
+		}
 		found.ID = r.ID
 		out.Releases = append(out.Releases, found)
+	}
+	return out, nil
+}
+
+// Past says that it always was as the file says.
+func (m *Metrics) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Past, error) {
+	known, err := time.ParseDuration(m.Known)
+	if m.Known == "" || err != nil {
+		return metrics.Past{Reason: "the fake metrics know no past"}, nil
+	}
+	var out metrics.Past
+	from := req.From
+	if known := req.To.Add(-known); from.Before(known) {
+		from, out.Reason = known, "the fake metrics know no more than "+m.Known
+	}
+	for to := from.Add(req.Window); !to.After(req.To); from, to = to, to.Add(req.Window) {
+		one, err := m.Measure(ctx, &metrics.Request{Request: req.Request, Releases: []target.Release{req.Release}, From: from, To: to})
+		if err != nil {
+			return out, err
+		}
+		if r := one.Releases[0]; r.NoData == "" {
+			out.Windows = append(out.Windows, metrics.Window{From: from, To: to, Release: r})
+		}
 	}
 	return out, nil
 }
@@ -80,13 +110,14 @@ func (m *Metrics) Measure(ctx context.Context, req *metrics.Request) (metrics.Me
 // windows that lie side by side.
 func (m *Metrics) scale(r *metrics.Release, from, to time.Time) {
 	seconds := to.Unix() - from.Unix()
-	if r.Counter != nil {
-		r.Counter.N *= seconds
-		r.Counter.Events *= seconds
+	if c := r.Counter; c != nil {
+		r.Counter = &metrics.Counter{N: c.N * seconds, Events: c.Events * seconds}
 	}
-	if r.Histogram != nil {
-		for i := range r.Histogram.Counts {
-			r.Histogram.Counts[i] *= seconds
+	if h := r.Histogram; h != nil {
+		counts := slices.Clone(h.Counts)
+		for i := range counts {
+			counts[i] *= seconds
 		}
+		r.Histogram = &metrics.Histogram{Bounds: h.Bounds, Counts: counts}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type Strategy struct {
 	Steps    []float64     `hcl:"steps,optional" known:"true" doc:"percent, ascending, ending at 100"`
 	Bake     time.Duration `hcl:"bake,optional" doc:"how long to wait at each step"`
+	Judged   bool          `hcl:"judged,optional" doc:"go on from a step only when it was passed"`
 	Approval string        `hcl:"approval,optional" doc:"approval to wait for before the first step"`
 
 	Misbehave string `hcl:"misbehave,optional" doc:"hang, crash, panic, error; deaf to harm; eager: weight before the verification; impure; lower a weight; finer than possible; forever waiting; idle; too much memory; name a stranger; retire with weight; enter a step again; finish early; misled: wait for an approval nobody offers; pushy: take a refusal for an approval"`
@@ -115,6 +116,9 @@ func (s *Strategy) decide(in strategy.Snapshot) strategy.Decision {
 		}
 		if until := entered.At.Add(s.Bake); in.Now.Before(until) && !in.FirstDeployment {
 			return strategy.Decision{Wait: strategy.Wait{Until: until, Verdict: true}, Why: "baking"}
+		}
+		if s.Judged && !in.FirstDeployment && in.Step.Value != strategy.Pass {
+			return strategy.Decision{Wait: strategy.Wait{Verdict: true}, Why: "waiting for a verdict"}
 		}
 	}
 	return strategy.Decision{Finish: true, Why: "all steps are done"}

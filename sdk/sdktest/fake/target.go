@@ -84,6 +84,9 @@ func (t *Target) Capabilities() target.Capabilities {
 	c := target.Capabilities{
 		SideBySide: t.SideBySide, Weights: target.WeightKind(t.Weights), Propagation: t.Propagation,
 		ReleaseAddress: t.ReleaseAddress, ReleaseMetrics: t.ReleaseMetrics, Capacity: t.Capacity,
+		Metrics: map[string]target.ReadyMetric{"error_rate": {
+			Component: "fake_metrics", Config: map[string]string{"file": "metrics.json", "per_second": "true", "known": "24h"}, Better: "lower",
+		}},
 	}
 	if c.Weights == target.PercentSteps {
 		c.Step, _ = target.Percent(t.Step)

@@ -12,6 +12,7 @@ import (
 	pluginpb "github.com/runner-pipelines/runner/sdk/internal/wire/pluginpb"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -512,11 +513,237 @@ func (x *MeasureResponse) GetFailure() *pluginpb.Failure {
 	return nil
 }
 
+type PastRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asks.
+	Call *pluginpb.Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	// Name of the component.
+	Component string `protobuf:"bytes,2,opt,name=component,proto3" json:"component,omitempty"`
+	// Wholly known.
+	Config *pluginpb.Value `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
+	// Which release. Where it is the only one, what is known of the time before
+	// it was installed counts too.
+	Release *pluginpb.Release `protobuf:"bytes,4,opt,name=release,proto3" json:"release,omitempty"`
+	// First moment of the past.
+	From *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	// First moment after it.
+	To *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
+	// Length of a window.
+	Window        *durationpb.Duration `protobuf:"bytes,7,opt,name=window,proto3" json:"window,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastRequest) Reset() {
+	*x = PastRequest{}
+	mi := &file_runner_metrics_v1_metrics_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastRequest) ProtoMessage() {}
+
+func (x *PastRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_metrics_v1_metrics_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastRequest.ProtoReflect.Descriptor instead.
+func (*PastRequest) Descriptor() ([]byte, []int) {
+	return file_runner_metrics_v1_metrics_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PastRequest) GetCall() *pluginpb.Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *PastRequest) GetComponent() string {
+	if x != nil {
+		return x.Component
+	}
+	return ""
+}
+
+func (x *PastRequest) GetConfig() *pluginpb.Value {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+func (x *PastRequest) GetRelease() *pluginpb.Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *PastRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PastRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *PastRequest) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+type PastWindow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First moment.
+	From *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// First moment after it.
+	To *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// What was measured; windows without data are left out.
+	Data          *ReleaseMeasurement `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastWindow) Reset() {
+	*x = PastWindow{}
+	mi := &file_runner_metrics_v1_metrics_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastWindow) ProtoMessage() {}
+
+func (x *PastWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_metrics_v1_metrics_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastWindow.ProtoReflect.Descriptor instead.
+func (*PastWindow) Descriptor() ([]byte, []int) {
+	return file_runner_metrics_v1_metrics_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PastWindow) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PastWindow) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *PastWindow) GetData() *ReleaseMeasurement {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type PastResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of time, side by side or apart.
+	Windows []*PastWindow `protobuf:"bytes,1,rep,name=windows,proto3" json:"windows,omitempty"`
+	// For people: why there is none, or not all.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Set when it could not be read.
+	Failure       *pluginpb.Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastResponse) Reset() {
+	*x = PastResponse{}
+	mi := &file_runner_metrics_v1_metrics_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastResponse) ProtoMessage() {}
+
+func (x *PastResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_metrics_v1_metrics_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastResponse.ProtoReflect.Descriptor instead.
+func (*PastResponse) Descriptor() ([]byte, []int) {
+	return file_runner_metrics_v1_metrics_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PastResponse) GetWindows() []*PastWindow {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
+func (x *PastResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PastResponse) GetFailure() *pluginpb.Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 var File_runner_metrics_v1_metrics_proto protoreflect.FileDescriptor
 
 const file_runner_metrics_v1_metrics_proto_rawDesc = "" +
 	"\n" +
-	"\x1frunner/metrics/v1/metrics.proto\x12\x11runner.metrics.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drunner/plugin/v1/common.proto\"\x9e\x02\n" +
+	"\x1frunner/metrics/v1/metrics.proto\x12\x11runner.metrics.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drunner/plugin/v1/common.proto\"\x9e\x02\n" +
 	"\x0eMeasureRequest\x12*\n" +
 	"\x04call\x18\x01 \x01(\v2\x16.runner.plugin.v1.CallR\x04call\x12\x1c\n" +
 	"\tcomponent\x18\x02 \x01(\tR\tcomponent\x12/\n" +
@@ -544,9 +771,27 @@ const file_runner_metrics_v1_metrics_proto_rawDesc = "" +
 	"\x0fMeasureResponse\x12A\n" +
 	"\breleases\x18\x01 \x03(\v2%.runner.metrics.v1.ReleaseMeasurementR\breleases\x12A\n" +
 	"\x0ecomplete_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteUntil\x123\n" +
-	"\afailure\x18\x03 \x01(\v2\x19.runner.plugin.v1.FailureR\afailure2b\n" +
+	"\afailure\x18\x03 \x01(\v2\x19.runner.plugin.v1.FailureR\afailure\"\xcc\x02\n" +
+	"\vPastRequest\x12*\n" +
+	"\x04call\x18\x01 \x01(\v2\x16.runner.plugin.v1.CallR\x04call\x12\x1c\n" +
+	"\tcomponent\x18\x02 \x01(\tR\tcomponent\x12/\n" +
+	"\x06config\x18\x03 \x01(\v2\x17.runner.plugin.v1.ValueR\x06config\x123\n" +
+	"\arelease\x18\x04 \x01(\v2\x19.runner.plugin.v1.ReleaseR\arelease\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x121\n" +
+	"\x06window\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06window\"\xa3\x01\n" +
+	"\n" +
+	"PastWindow\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x129\n" +
+	"\x04data\x18\x03 \x01(\v2%.runner.metrics.v1.ReleaseMeasurementR\x04data\"\x94\x01\n" +
+	"\fPastResponse\x127\n" +
+	"\awindows\x18\x01 \x03(\v2\x1d.runner.metrics.v1.PastWindowR\awindows\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x123\n" +
+	"\afailure\x18\x03 \x01(\v2\x19.runner.plugin.v1.FailureR\afailure2\xab\x01\n" +
 	"\x0eMetricsService\x12P\n" +
-	"\aMeasure\x12!.runner.metrics.v1.MeasureRequest\x1a\".runner.metrics.v1.MeasureResponseBJZHgithub.com/runner-pipelines/runner/sdk/internal/wire/metricspb;metricspbb\x06proto3"
+	"\aMeasure\x12!.runner.metrics.v1.MeasureRequest\x1a\".runner.metrics.v1.MeasureResponse\x12G\n" +
+	"\x04Past\x12\x1e.runner.metrics.v1.PastRequest\x1a\x1f.runner.metrics.v1.PastResponseBJZHgithub.com/runner-pipelines/runner/sdk/internal/wire/metricspb;metricspbb\x06proto3"
 
 var (
 	file_runner_metrics_v1_metrics_proto_rawDescOnce sync.Once
@@ -560,7 +805,7 @@ func file_runner_metrics_v1_metrics_proto_rawDescGZIP() []byte {
 	return file_runner_metrics_v1_metrics_proto_rawDescData
 }
 
-var file_runner_metrics_v1_metrics_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_runner_metrics_v1_metrics_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_runner_metrics_v1_metrics_proto_goTypes = []any{
 	(*MeasureRequest)(nil),        // 0: runner.metrics.v1.MeasureRequest
 	(*Counter)(nil),               // 1: runner.metrics.v1.Counter
@@ -569,32 +814,49 @@ var file_runner_metrics_v1_metrics_proto_goTypes = []any{
 	(*NoData)(nil),                // 4: runner.metrics.v1.NoData
 	(*ReleaseMeasurement)(nil),    // 5: runner.metrics.v1.ReleaseMeasurement
 	(*MeasureResponse)(nil),       // 6: runner.metrics.v1.MeasureResponse
-	(*pluginpb.Call)(nil),         // 7: runner.plugin.v1.Call
-	(*pluginpb.Value)(nil),        // 8: runner.plugin.v1.Value
-	(*pluginpb.Release)(nil),      // 9: runner.plugin.v1.Release
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*pluginpb.Failure)(nil),      // 11: runner.plugin.v1.Failure
+	(*PastRequest)(nil),           // 7: runner.metrics.v1.PastRequest
+	(*PastWindow)(nil),            // 8: runner.metrics.v1.PastWindow
+	(*PastResponse)(nil),          // 9: runner.metrics.v1.PastResponse
+	(*pluginpb.Call)(nil),         // 10: runner.plugin.v1.Call
+	(*pluginpb.Value)(nil),        // 11: runner.plugin.v1.Value
+	(*pluginpb.Release)(nil),      // 12: runner.plugin.v1.Release
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*pluginpb.Failure)(nil),      // 14: runner.plugin.v1.Failure
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_runner_metrics_v1_metrics_proto_depIdxs = []int32{
-	7,  // 0: runner.metrics.v1.MeasureRequest.call:type_name -> runner.plugin.v1.Call
-	8,  // 1: runner.metrics.v1.MeasureRequest.config:type_name -> runner.plugin.v1.Value
-	9,  // 2: runner.metrics.v1.MeasureRequest.releases:type_name -> runner.plugin.v1.Release
-	10, // 3: runner.metrics.v1.MeasureRequest.from:type_name -> google.protobuf.Timestamp
-	10, // 4: runner.metrics.v1.MeasureRequest.to:type_name -> google.protobuf.Timestamp
+	10, // 0: runner.metrics.v1.MeasureRequest.call:type_name -> runner.plugin.v1.Call
+	11, // 1: runner.metrics.v1.MeasureRequest.config:type_name -> runner.plugin.v1.Value
+	12, // 2: runner.metrics.v1.MeasureRequest.releases:type_name -> runner.plugin.v1.Release
+	13, // 3: runner.metrics.v1.MeasureRequest.from:type_name -> google.protobuf.Timestamp
+	13, // 4: runner.metrics.v1.MeasureRequest.to:type_name -> google.protobuf.Timestamp
 	1,  // 5: runner.metrics.v1.ReleaseMeasurement.counter:type_name -> runner.metrics.v1.Counter
 	2,  // 6: runner.metrics.v1.ReleaseMeasurement.histogram:type_name -> runner.metrics.v1.Histogram
 	3,  // 7: runner.metrics.v1.ReleaseMeasurement.samples:type_name -> runner.metrics.v1.Samples
 	4,  // 8: runner.metrics.v1.ReleaseMeasurement.no_data:type_name -> runner.metrics.v1.NoData
 	5,  // 9: runner.metrics.v1.MeasureResponse.releases:type_name -> runner.metrics.v1.ReleaseMeasurement
-	10, // 10: runner.metrics.v1.MeasureResponse.complete_until:type_name -> google.protobuf.Timestamp
-	11, // 11: runner.metrics.v1.MeasureResponse.failure:type_name -> runner.plugin.v1.Failure
-	0,  // 12: runner.metrics.v1.MetricsService.Measure:input_type -> runner.metrics.v1.MeasureRequest
-	6,  // 13: runner.metrics.v1.MetricsService.Measure:output_type -> runner.metrics.v1.MeasureResponse
-	13, // [13:14] is the sub-list for method output_type
-	12, // [12:13] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	13, // 10: runner.metrics.v1.MeasureResponse.complete_until:type_name -> google.protobuf.Timestamp
+	14, // 11: runner.metrics.v1.MeasureResponse.failure:type_name -> runner.plugin.v1.Failure
+	10, // 12: runner.metrics.v1.PastRequest.call:type_name -> runner.plugin.v1.Call
+	11, // 13: runner.metrics.v1.PastRequest.config:type_name -> runner.plugin.v1.Value
+	12, // 14: runner.metrics.v1.PastRequest.release:type_name -> runner.plugin.v1.Release
+	13, // 15: runner.metrics.v1.PastRequest.from:type_name -> google.protobuf.Timestamp
+	13, // 16: runner.metrics.v1.PastRequest.to:type_name -> google.protobuf.Timestamp
+	15, // 17: runner.metrics.v1.PastRequest.window:type_name -> google.protobuf.Duration
+	13, // 18: runner.metrics.v1.PastWindow.from:type_name -> google.protobuf.Timestamp
+	13, // 19: runner.metrics.v1.PastWindow.to:type_name -> google.protobuf.Timestamp
+	5,  // 20: runner.metrics.v1.PastWindow.data:type_name -> runner.metrics.v1.ReleaseMeasurement
+	8,  // 21: runner.metrics.v1.PastResponse.windows:type_name -> runner.metrics.v1.PastWindow
+	14, // 22: runner.metrics.v1.PastResponse.failure:type_name -> runner.plugin.v1.Failure
+	0,  // 23: runner.metrics.v1.MetricsService.Measure:input_type -> runner.metrics.v1.MeasureRequest
+	7,  // 24: runner.metrics.v1.MetricsService.Past:input_type -> runner.metrics.v1.PastRequest
+	6,  // 25: runner.metrics.v1.MetricsService.Measure:output_type -> runner.metrics.v1.MeasureResponse
+	9,  // 26: runner.metrics.v1.MetricsService.Past:output_type -> runner.metrics.v1.PastResponse
+	25, // [25:27] is the sub-list for method output_type
+	23, // [23:25] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_runner_metrics_v1_metrics_proto_init() }
@@ -614,7 +876,7 @@ func file_runner_metrics_v1_metrics_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_metrics_v1_metrics_proto_rawDesc), len(file_runner_metrics_v1_metrics_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	MetricsService_Measure_FullMethodName = "/runner.metrics.v1.MetricsService/Measure"
+	MetricsService_Past_FullMethodName    = "/runner.metrics.v1.MetricsService/Past"
 )
 
 // MetricsServiceClient is the client API for MetricsService service.
@@ -33,6 +34,9 @@ type MetricsServiceClient interface {
 	// Measure reads one metric for some releases over a window. It changes
 	// nothing.
 	Measure(ctx context.Context, in *MeasureRequest, opts ...grpc.CallOption) (*MeasureResponse, error)
+	// Past reads one metric of one release over a long time, window by window.
+	// It changes nothing. Only components that name the operation have it.
+	Past(ctx context.Context, in *PastRequest, opts ...grpc.CallOption) (*PastResponse, error)
 }
 
 type metricsServiceClient struct {
@@ -53,6 +57,16 @@ func (c *metricsServiceClient) Measure(ctx context.Context, in *MeasureRequest, 
 	return out, nil
 }
 
+func (c *metricsServiceClient) Past(ctx context.Context, in *PastRequest, opts ...grpc.CallOption) (*PastResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PastResponse)
+	err := c.cc.Invoke(ctx, MetricsService_Past_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MetricsServiceServer is the server API for MetricsService service.
 // All implementations must embed UnimplementedMetricsServiceServer
 // for forward compatibility.
@@ -62,6 +76,9 @@ type MetricsServiceServer interface {
 	// Measure reads one metric for some releases over a window. It changes
 	// nothing.
 	Measure(context.Context, *MeasureRequest) (*MeasureResponse, error)
+	// Past reads one metric of one release over a long time, window by window.
+	// It changes nothing. Only components that name the operation have it.
+	Past(context.Context, *PastRequest) (*PastResponse, error)
 	mustEmbedUnimplementedMetricsServiceServer()
 }
 
@@ -74,6 +91,9 @@ type UnimplementedMetricsServiceServer struct{}
 
 func (UnimplementedMetricsServiceServer) Measure(context.Context, *MeasureRequest) (*MeasureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Measure not implemented")
+}
+func (UnimplementedMetricsServiceServer) Past(context.Context, *PastRequest) (*PastResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Past not implemented")
 }
 func (UnimplementedMetricsServiceServer) mustEmbedUnimplementedMetricsServiceServer() {}
 func (UnimplementedMetricsServiceServer) testEmbeddedByValue()                        {}
@@ -114,6 +134,24 @@ func _MetricsService_Measure_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MetricsService_Past_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PastRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MetricsServiceServer).Past(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MetricsService_Past_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MetricsServiceServer).Past(ctx, req.(*PastRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MetricsService_ServiceDesc is the grpc.ServiceDesc for MetricsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +162,10 @@ var MetricsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Measure",
 			Handler:    _MetricsService_Measure_Handler,
+		},
+		{
+			MethodName: "Past",
+			Handler:    _MetricsService_Past_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -680,6 +680,8 @@ type TargetCapabilities struct {
 	Mirror bool `protobuf:"varint,9,opt,name=mirror,proto3" json:"mirror,omitempty"`
 	// Chosen requests can be sent to the candidate.
 	HeaderRouting bool `protobuf:"varint,10,opt,name=header_routing,json=headerRouting,proto3" json:"header_routing,omitempty"`
+	// Ready-made metrics, ordered by name.
+	Metrics       []*ReadyMetric `protobuf:"bytes,11,rep,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +786,141 @@ func (x *TargetCapabilities) GetHeaderRouting() bool {
 	return false
 }
 
+func (x *TargetCapabilities) GetMetrics() []*ReadyMetric {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+// ReadyMetric is a metric of a target's releases that needs no configuration.
+type ReadyMetric struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, such as error_rate.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Name of the metrics component that reads it.
+	Component string `protobuf:"bytes,2,opt,name=component,proto3" json:"component,omitempty"`
+	// Its configuration, ordered by name.
+	Config []*ReadyAttribute `protobuf:"bytes,3,rep,name=config,proto3" json:"config,omitempty"`
+	// "lower", "higher" or "same": which values are good.
+	Better        string `protobuf:"bytes,4,opt,name=better,proto3" json:"better,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadyMetric) Reset() {
+	*x = ReadyMetric{}
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadyMetric) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadyMetric) ProtoMessage() {}
+
+func (x *ReadyMetric) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadyMetric.ProtoReflect.Descriptor instead.
+func (*ReadyMetric) Descriptor() ([]byte, []int) {
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReadyMetric) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReadyMetric) GetComponent() string {
+	if x != nil {
+		return x.Component
+	}
+	return ""
+}
+
+func (x *ReadyMetric) GetConfig() []*ReadyAttribute {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+func (x *ReadyMetric) GetBetter() string {
+	if x != nil {
+		return x.Better
+	}
+	return ""
+}
+
+// ReadyAttribute is one attribute of a component's configuration.
+type ReadyAttribute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its value.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadyAttribute) Reset() {
+	*x = ReadyAttribute{}
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadyAttribute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadyAttribute) ProtoMessage() {}
+
+func (x *ReadyAttribute) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadyAttribute.ProtoReflect.Descriptor instead.
+func (*ReadyAttribute) Descriptor() ([]byte, []int) {
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReadyAttribute) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReadyAttribute) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // StrategyNeeds is what a strategy asks of its targets.
 type StrategyNeeds struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -801,7 +938,7 @@ type StrategyNeeds struct {
 
 func (x *StrategyNeeds) Reset() {
 	*x = StrategyNeeds{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +950,7 @@ func (x *StrategyNeeds) String() string {
 func (*StrategyNeeds) ProtoMessage() {}
 
 func (x *StrategyNeeds) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +963,7 @@ func (x *StrategyNeeds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StrategyNeeds.ProtoReflect.Descriptor instead.
 func (*StrategyNeeds) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StrategyNeeds) GetSideBySide() bool {
@@ -882,7 +1019,7 @@ type Component struct {
 
 func (x *Component) Reset() {
 	*x = Component{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1031,7 @@ func (x *Component) String() string {
 func (*Component) ProtoMessage() {}
 
 func (x *Component) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1044,7 @@ func (x *Component) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component.ProtoReflect.Descriptor instead.
 func (*Component) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Component) GetName() string {
@@ -977,7 +1114,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1126,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1139,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Limits) GetMaxParallel() int32 {
@@ -1025,7 +1162,7 @@ type EnvironmentVariable struct {
 
 func (x *EnvironmentVariable) Reset() {
 	*x = EnvironmentVariable{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1174,7 @@ func (x *EnvironmentVariable) String() string {
 func (*EnvironmentVariable) ProtoMessage() {}
 
 func (x *EnvironmentVariable) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1187,7 @@ func (x *EnvironmentVariable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentVariable.ProtoReflect.Descriptor instead.
 func (*EnvironmentVariable) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EnvironmentVariable) GetName() string {
@@ -1076,7 +1213,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1225,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1238,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 // DescribeResponse is a plugin's self-description.
@@ -1129,7 +1266,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1278,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1291,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DescribeResponse) GetName() string {
@@ -1226,7 +1363,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1375,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1388,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ConfigureRequest) GetCall() *Call {
@@ -1281,7 +1418,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1430,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1443,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConfigureResponse) GetDiagnostics() []*Diagnostic {
@@ -1338,7 +1475,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1487,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1500,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ValidateRequest) GetComponent() string {
@@ -1398,7 +1535,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1547,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1560,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ValidateResponse) GetDiagnostics() []*Diagnostic {
@@ -1454,7 +1591,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1603,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1616,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReconcileRequest) GetCall() *Call {
@@ -1543,7 +1680,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1692,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1705,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReconcileResponse) GetState() ReconcileState {
@@ -1617,7 +1754,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1766,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1779,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelRequest) GetCall() *Call {
@@ -1661,7 +1798,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1810,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1823,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 // CheckRequest asks whether the plugin could work.
@@ -1700,7 +1837,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1849,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1862,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CheckRequest) GetCall() *Call {
@@ -1748,7 +1885,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1897,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_runner_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1910,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_runner_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CheckResponse) GetIdentity() string {
@@ -1824,7 +1961,7 @@ const file_runner_plugin_v1_plugin_proto_rawDesc = "" +
 	"\tOperation\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
 	"\x05class\x18\x02 \x01(\x0e2\x17.runner.plugin.v1.ClassR\x05class\x12\x1c\n" +
-	"\treconcile\x18\x03 \x01(\bR\treconcile\"\x91\x03\n" +
+	"\treconcile\x18\x03 \x01(\bR\treconcile\"\xca\x03\n" +
 	"\x12TargetCapabilities\x12 \n" +
 	"\fside_by_side\x18\x01 \x01(\bR\n" +
 	"sideBySide\x126\n" +
@@ -1838,7 +1975,16 @@ const file_runner_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06sticky\x18\b \x01(\bR\x06sticky\x12\x16\n" +
 	"\x06mirror\x18\t \x01(\bR\x06mirror\x12%\n" +
 	"\x0eheader_routing\x18\n" +
-	" \x01(\bR\rheaderRouting\"\xbb\x01\n" +
+	" \x01(\bR\rheaderRouting\x127\n" +
+	"\ametrics\x18\v \x03(\v2\x1d.runner.plugin.v1.ReadyMetricR\ametrics\"\x91\x01\n" +
+	"\vReadyMetric\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tcomponent\x18\x02 \x01(\tR\tcomponent\x128\n" +
+	"\x06config\x18\x03 \x03(\v2 .runner.plugin.v1.ReadyAttributeR\x06config\x12\x16\n" +
+	"\x06better\x18\x04 \x01(\tR\x06better\":\n" +
+	"\x0eReadyAttribute\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xbb\x01\n" +
 	"\rStrategyNeeds\x12 \n" +
 	"\fside_by_side\x18\x01 \x01(\bR\n" +
 	"sideBySide\x126\n" +
@@ -1958,7 +2104,7 @@ func file_runner_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_runner_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_runner_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_runner_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_runner_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                   // 0: runner.plugin.v1.Kind
 	(Class)(0),                  // 1: runner.plugin.v1.Class
@@ -1970,29 +2116,31 @@ var file_runner_plugin_v1_plugin_proto_goTypes = []any{
 	(*Block)(nil),               // 7: runner.plugin.v1.Block
 	(*Operation)(nil),           // 8: runner.plugin.v1.Operation
 	(*TargetCapabilities)(nil),  // 9: runner.plugin.v1.TargetCapabilities
-	(*StrategyNeeds)(nil),       // 10: runner.plugin.v1.StrategyNeeds
-	(*Component)(nil),           // 11: runner.plugin.v1.Component
-	(*Limits)(nil),              // 12: runner.plugin.v1.Limits
-	(*EnvironmentVariable)(nil), // 13: runner.plugin.v1.EnvironmentVariable
-	(*DescribeRequest)(nil),     // 14: runner.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),    // 15: runner.plugin.v1.DescribeResponse
-	(*ConfigureRequest)(nil),    // 16: runner.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),   // 17: runner.plugin.v1.ConfigureResponse
-	(*ValidateRequest)(nil),     // 18: runner.plugin.v1.ValidateRequest
-	(*ValidateResponse)(nil),    // 19: runner.plugin.v1.ValidateResponse
-	(*ReconcileRequest)(nil),    // 20: runner.plugin.v1.ReconcileRequest
-	(*ReconcileResponse)(nil),   // 21: runner.plugin.v1.ReconcileResponse
-	(*CancelRequest)(nil),       // 22: runner.plugin.v1.CancelRequest
-	(*CancelResponse)(nil),      // 23: runner.plugin.v1.CancelResponse
-	(*CheckRequest)(nil),        // 24: runner.plugin.v1.CheckRequest
-	(*CheckResponse)(nil),       // 25: runner.plugin.v1.CheckResponse
-	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
-	(*Call)(nil),                // 27: runner.plugin.v1.Call
-	(*Value)(nil),               // 28: runner.plugin.v1.Value
-	(*Diagnostic)(nil),          // 29: runner.plugin.v1.Diagnostic
-	(*Failure)(nil),             // 30: runner.plugin.v1.Failure
-	(*Handle)(nil),              // 31: runner.plugin.v1.Handle
-	(*Outcome)(nil),             // 32: runner.plugin.v1.Outcome
+	(*ReadyMetric)(nil),         // 10: runner.plugin.v1.ReadyMetric
+	(*ReadyAttribute)(nil),      // 11: runner.plugin.v1.ReadyAttribute
+	(*StrategyNeeds)(nil),       // 12: runner.plugin.v1.StrategyNeeds
+	(*Component)(nil),           // 13: runner.plugin.v1.Component
+	(*Limits)(nil),              // 14: runner.plugin.v1.Limits
+	(*EnvironmentVariable)(nil), // 15: runner.plugin.v1.EnvironmentVariable
+	(*DescribeRequest)(nil),     // 16: runner.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),    // 17: runner.plugin.v1.DescribeResponse
+	(*ConfigureRequest)(nil),    // 18: runner.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),   // 19: runner.plugin.v1.ConfigureResponse
+	(*ValidateRequest)(nil),     // 20: runner.plugin.v1.ValidateRequest
+	(*ValidateResponse)(nil),    // 21: runner.plugin.v1.ValidateResponse
+	(*ReconcileRequest)(nil),    // 22: runner.plugin.v1.ReconcileRequest
+	(*ReconcileResponse)(nil),   // 23: runner.plugin.v1.ReconcileResponse
+	(*CancelRequest)(nil),       // 24: runner.plugin.v1.CancelRequest
+	(*CancelResponse)(nil),      // 25: runner.plugin.v1.CancelResponse
+	(*CheckRequest)(nil),        // 26: runner.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),       // 27: runner.plugin.v1.CheckResponse
+	(*durationpb.Duration)(nil), // 28: google.protobuf.Duration
+	(*Call)(nil),                // 29: runner.plugin.v1.Call
+	(*Value)(nil),               // 30: runner.plugin.v1.Value
+	(*Diagnostic)(nil),          // 31: runner.plugin.v1.Diagnostic
+	(*Failure)(nil),             // 32: runner.plugin.v1.Failure
+	(*Handle)(nil),              // 33: runner.plugin.v1.Handle
+	(*Outcome)(nil),             // 34: runner.plugin.v1.Outcome
 }
 var file_runner_plugin_v1_plugin_proto_depIdxs = []int32{
 	6,  // 0: runner.plugin.v1.Schema.attributes:type_name -> runner.plugin.v1.Attribute
@@ -2001,54 +2149,56 @@ var file_runner_plugin_v1_plugin_proto_depIdxs = []int32{
 	5,  // 3: runner.plugin.v1.Block.schema:type_name -> runner.plugin.v1.Schema
 	1,  // 4: runner.plugin.v1.Operation.class:type_name -> runner.plugin.v1.Class
 	3,  // 5: runner.plugin.v1.TargetCapabilities.weights:type_name -> runner.plugin.v1.WeightKind
-	26, // 6: runner.plugin.v1.TargetCapabilities.propagation:type_name -> google.protobuf.Duration
-	3,  // 7: runner.plugin.v1.StrategyNeeds.weights:type_name -> runner.plugin.v1.WeightKind
-	0,  // 8: runner.plugin.v1.Component.kind:type_name -> runner.plugin.v1.Kind
-	5,  // 9: runner.plugin.v1.Component.config:type_name -> runner.plugin.v1.Schema
-	5,  // 10: runner.plugin.v1.Component.outputs:type_name -> runner.plugin.v1.Schema
-	8,  // 11: runner.plugin.v1.Component.operations:type_name -> runner.plugin.v1.Operation
-	9,  // 12: runner.plugin.v1.Component.target:type_name -> runner.plugin.v1.TargetCapabilities
-	10, // 13: runner.plugin.v1.Component.strategy:type_name -> runner.plugin.v1.StrategyNeeds
-	11, // 14: runner.plugin.v1.DescribeResponse.components:type_name -> runner.plugin.v1.Component
-	13, // 15: runner.plugin.v1.DescribeResponse.env_wanted:type_name -> runner.plugin.v1.EnvironmentVariable
-	12, // 16: runner.plugin.v1.DescribeResponse.limits:type_name -> runner.plugin.v1.Limits
-	5,  // 17: runner.plugin.v1.DescribeResponse.config:type_name -> runner.plugin.v1.Schema
-	27, // 18: runner.plugin.v1.ConfigureRequest.call:type_name -> runner.plugin.v1.Call
-	28, // 19: runner.plugin.v1.ConfigureRequest.config:type_name -> runner.plugin.v1.Value
-	29, // 20: runner.plugin.v1.ConfigureResponse.diagnostics:type_name -> runner.plugin.v1.Diagnostic
-	30, // 21: runner.plugin.v1.ConfigureResponse.failure:type_name -> runner.plugin.v1.Failure
-	0,  // 22: runner.plugin.v1.ValidateRequest.kind:type_name -> runner.plugin.v1.Kind
-	28, // 23: runner.plugin.v1.ValidateRequest.config:type_name -> runner.plugin.v1.Value
-	29, // 24: runner.plugin.v1.ValidateResponse.diagnostics:type_name -> runner.plugin.v1.Diagnostic
-	27, // 25: runner.plugin.v1.ReconcileRequest.call:type_name -> runner.plugin.v1.Call
-	0,  // 26: runner.plugin.v1.ReconcileRequest.kind:type_name -> runner.plugin.v1.Kind
-	28, // 27: runner.plugin.v1.ReconcileRequest.config:type_name -> runner.plugin.v1.Value
-	31, // 28: runner.plugin.v1.ReconcileRequest.handle:type_name -> runner.plugin.v1.Handle
-	4,  // 29: runner.plugin.v1.ReconcileResponse.state:type_name -> runner.plugin.v1.ReconcileState
-	31, // 30: runner.plugin.v1.ReconcileResponse.handle:type_name -> runner.plugin.v1.Handle
-	32, // 31: runner.plugin.v1.ReconcileResponse.outcome:type_name -> runner.plugin.v1.Outcome
-	26, // 32: runner.plugin.v1.ReconcileResponse.retry_after:type_name -> google.protobuf.Duration
-	30, // 33: runner.plugin.v1.ReconcileResponse.failure:type_name -> runner.plugin.v1.Failure
-	27, // 34: runner.plugin.v1.CancelRequest.call:type_name -> runner.plugin.v1.Call
-	27, // 35: runner.plugin.v1.CheckRequest.call:type_name -> runner.plugin.v1.Call
-	29, // 36: runner.plugin.v1.CheckResponse.diagnostics:type_name -> runner.plugin.v1.Diagnostic
-	14, // 37: runner.plugin.v1.PluginService.Describe:input_type -> runner.plugin.v1.DescribeRequest
-	16, // 38: runner.plugin.v1.PluginService.Configure:input_type -> runner.plugin.v1.ConfigureRequest
-	18, // 39: runner.plugin.v1.PluginService.Validate:input_type -> runner.plugin.v1.ValidateRequest
-	20, // 40: runner.plugin.v1.PluginService.Reconcile:input_type -> runner.plugin.v1.ReconcileRequest
-	22, // 41: runner.plugin.v1.PluginService.Cancel:input_type -> runner.plugin.v1.CancelRequest
-	24, // 42: runner.plugin.v1.PluginService.Check:input_type -> runner.plugin.v1.CheckRequest
-	15, // 43: runner.plugin.v1.PluginService.Describe:output_type -> runner.plugin.v1.DescribeResponse
-	17, // 44: runner.plugin.v1.PluginService.Configure:output_type -> runner.plugin.v1.ConfigureResponse
-	19, // 45: runner.plugin.v1.PluginService.Validate:output_type -> runner.plugin.v1.ValidateResponse
-	21, // 46: runner.plugin.v1.PluginService.Reconcile:output_type -> runner.plugin.v1.ReconcileResponse
-	23, // 47: runner.plugin.v1.PluginService.Cancel:output_type -> runner.plugin.v1.CancelResponse
-	25, // 48: runner.plugin.v1.PluginService.Check:output_type -> runner.plugin.v1.CheckResponse
-	43, // [43:49] is the sub-list for method output_type
-	37, // [37:43] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	28, // 6: runner.plugin.v1.TargetCapabilities.propagation:type_name -> google.protobuf.Duration
+	10, // 7: runner.plugin.v1.TargetCapabilities.metrics:type_name -> runner.plugin.v1.ReadyMetric
+	11, // 8: runner.plugin.v1.ReadyMetric.config:type_name -> runner.plugin.v1.ReadyAttribute
+	3,  // 9: runner.plugin.v1.StrategyNeeds.weights:type_name -> runner.plugin.v1.WeightKind
+	0,  // 10: runner.plugin.v1.Component.kind:type_name -> runner.plugin.v1.Kind
+	5,  // 11: runner.plugin.v1.Component.config:type_name -> runner.plugin.v1.Schema
+	5,  // 12: runner.plugin.v1.Component.outputs:type_name -> runner.plugin.v1.Schema
+	8,  // 13: runner.plugin.v1.Component.operations:type_name -> runner.plugin.v1.Operation
+	9,  // 14: runner.plugin.v1.Component.target:type_name -> runner.plugin.v1.TargetCapabilities
+	12, // 15: runner.plugin.v1.Component.strategy:type_name -> runner.plugin.v1.StrategyNeeds
+	13, // 16: runner.plugin.v1.DescribeResponse.components:type_name -> runner.plugin.v1.Component
+	15, // 17: runner.plugin.v1.DescribeResponse.env_wanted:type_name -> runner.plugin.v1.EnvironmentVariable
+	14, // 18: runner.plugin.v1.DescribeResponse.limits:type_name -> runner.plugin.v1.Limits
+	5,  // 19: runner.plugin.v1.DescribeResponse.config:type_name -> runner.plugin.v1.Schema
+	29, // 20: runner.plugin.v1.ConfigureRequest.call:type_name -> runner.plugin.v1.Call
+	30, // 21: runner.plugin.v1.ConfigureRequest.config:type_name -> runner.plugin.v1.Value
+	31, // 22: runner.plugin.v1.ConfigureResponse.diagnostics:type_name -> runner.plugin.v1.Diagnostic
+	32, // 23: runner.plugin.v1.ConfigureResponse.failure:type_name -> runner.plugin.v1.Failure
+	0,  // 24: runner.plugin.v1.ValidateRequest.kind:type_name -> runner.plugin.v1.Kind
+	30, // 25: runner.plugin.v1.ValidateRequest.config:type_name -> runner.plugin.v1.Value
+	31, // 26: runner.plugin.v1.ValidateResponse.diagnostics:type_name -> runner.plugin.v1.Diagnostic
+	29, // 27: runner.plugin.v1.ReconcileRequest.call:type_name -> runner.plugin.v1.Call
+	0,  // 28: runner.plugin.v1.ReconcileRequest.kind:type_name -> runner.plugin.v1.Kind
+	30, // 29: runner.plugin.v1.ReconcileRequest.config:type_name -> runner.plugin.v1.Value
+	33, // 30: runner.plugin.v1.ReconcileRequest.handle:type_name -> runner.plugin.v1.Handle
+	4,  // 31: runner.plugin.v1.ReconcileResponse.state:type_name -> runner.plugin.v1.ReconcileState
+	33, // 32: runner.plugin.v1.ReconcileResponse.handle:type_name -> runner.plugin.v1.Handle
+	34, // 33: runner.plugin.v1.ReconcileResponse.outcome:type_name -> runner.plugin.v1.Outcome
+	28, // 34: runner.plugin.v1.ReconcileResponse.retry_after:type_name -> google.protobuf.Duration
+	32, // 35: runner.plugin.v1.ReconcileResponse.failure:type_name -> runner.plugin.v1.Failure
+	29, // 36: runner.plugin.v1.CancelRequest.call:type_name -> runner.plugin.v1.Call
+	29, // 37: runner.plugin.v1.CheckRequest.call:type_name -> runner.plugin.v1.Call
+	31, // 38: runner.plugin.v1.CheckResponse.diagnostics:type_name -> runner.plugin.v1.Diagnostic
+	16, // 39: runner.plugin.v1.PluginService.Describe:input_type -> runner.plugin.v1.DescribeRequest
+	18, // 40: runner.plugin.v1.PluginService.Configure:input_type -> runner.plugin.v1.ConfigureRequest
+	20, // 41: runner.plugin.v1.PluginService.Validate:input_type -> runner.plugin.v1.ValidateRequest
+	22, // 42: runner.plugin.v1.PluginService.Reconcile:input_type -> runner.plugin.v1.ReconcileRequest
+	24, // 43: runner.plugin.v1.PluginService.Cancel:input_type -> runner.plugin.v1.CancelRequest
+	26, // 44: runner.plugin.v1.PluginService.Check:input_type -> runner.plugin.v1.CheckRequest
+	17, // 45: runner.plugin.v1.PluginService.Describe:output_type -> runner.plugin.v1.DescribeResponse
+	19, // 46: runner.plugin.v1.PluginService.Configure:output_type -> runner.plugin.v1.ConfigureResponse
+	21, // 47: runner.plugin.v1.PluginService.Validate:output_type -> runner.plugin.v1.ValidateResponse
+	23, // 48: runner.plugin.v1.PluginService.Reconcile:output_type -> runner.plugin.v1.ReconcileResponse
+	25, // 49: runner.plugin.v1.PluginService.Cancel:output_type -> runner.plugin.v1.CancelResponse
+	27, // 50: runner.plugin.v1.PluginService.Check:output_type -> runner.plugin.v1.CheckResponse
+	45, // [45:51] is the sub-list for method output_type
+	39, // [39:45] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_runner_plugin_v1_plugin_proto_init() }
@@ -2063,7 +2213,7 @@ func file_runner_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_plugin_v1_plugin_proto_rawDesc), len(file_runner_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
