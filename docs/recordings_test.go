@@ -25,16 +25,7 @@ const patience = 40 * time.Second
 // TestRealRecordings plays the demo's pipeline on terminals of two sizes, in tmux,
 // and compares what is on the screen at some moments with docs/recordings.
 func TestRealRecordings(t *testing.T) {
-	bin := os.Getenv("RUNNER_TEST_REAL")
-	if bin == "" {
-		t.Skip("plays the demo on terminals with the built programs; run it with: make test-real")
-	}
-	if _, err := exec.LookPath("tmux"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("needs tmux, to have terminals without a person")
-	}
+	bin := terminals(t)
 	for _, size := range []struct{ columns, lines int }{{80, 24}, {200, 50}} {
 		name := fmt.Sprintf("canary-%dx%d.txt", size.columns, size.lines)
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +34,22 @@ func TestRealRecordings(t *testing.T) {
 			compareRecording(t, name, got)
 		})
 	}
+}
+
+// terminals is where the built programs are, on a machine that has tmux.
+func terminals(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv("RUNNER_TEST_REAL")
+	if bin == "" {
+		t.Skip("plays on terminals with the built programs; run it with: make test-real")
+	}
+	if _, err := exec.LookPath("tmux"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("needs tmux, to have terminals without a person")
+	}
+	return bin
 }
 
 // TestRealGitHubSummary keeps what a job on GitHub shows of two runs, a good release
