@@ -85,6 +85,8 @@ type liarCase struct {
 	planned bool
 	// loud: the plugin's log is the output.
 	loud bool
+	// effects is how many there are in the world after all.
+	effects int
 }
 
 const (
@@ -156,6 +158,25 @@ var liarCases = []liarCase{
   }
 }
 `, exit: 1, want: []string{"timed out|time"}, time: 60 * time.Second},
+	// What is said to be lost must not happen later, while the run goes on.
+	{name: "action, effect long after it was given up", pipeline: `stage "a" {
+  timeout = "200ms"
+  use "fake_run" {
+    stubborn = "35s"
+    deaf     = true
+    effects  = "effects"
+  }
+}
+
+stage "b" {
+  depends_on = [stage.a]
+  run_if     = "always"
+  use "fake_run" {
+    sleep   = "35s"
+    effects = "effects"
+  }
+}
+`, exit: 1, want: []string{"timed out", `stage\.b +(done|succeeded)`}, effects: 1, time: 2 * time.Minute},
 	{name: "strategy, hang while planning", pipeline: lieTarget, start: "lie:Next:deaf", exit: 1, want: []string{"Plugin does not answer", "did not answer in time"}},
 	{name: "strategy, hang", pipeline: lieTarget, start: "lie:Next:deaf", planned: true, exit: back, want: []string{"ask_strategy: its process was lost: it did not answer in time", `strategy "fake_strategy" gave no answer`}, time: 2 * time.Minute},
 
@@ -288,6 +309,13 @@ func lie(t *testing.T, tt liarCase) used {
 		if !regexp.MustCompile(want).Match(said) {
 			t.Errorf("the output does not match %q", want)
 		}
+	}
+	world, err := os.ReadFile(filepath.Join(dir, "effects"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(world, []byte("\n")); n != tt.effects {
+		t.Errorf("%d effects, want %d:\n%s", n, tt.effects, world)
 	}
 	allowed := int64(liarMemory)
 	if raceEnabled {

@@ -20,8 +20,10 @@ type State struct {
 	dirtyEnv map[string]bool
 	// poolWaiters are nodes whose turn has come but for a place in their pool.
 	poolWaiters map[string][]int
-	decided     []Event
-	undo        *unwinding
+	// returning counts the nodes that are on their way back.
+	returning int
+	decided   []Event
+	undo      *unwinding
 }
 
 // data is what a snapshot holds.
@@ -67,6 +69,8 @@ const (
 
 type nodeState struct {
 	def *Node
+	// returning: the node is among those that State.returning counts.
+	returning bool
 	// Pending counts unsettled predecessors, Unsatisfied those that settled
 	// without satisfying.
 	Pending     int
@@ -134,7 +138,7 @@ func (s *State) derive() {
 	s.isDirty = make([]bool, len(g.Nodes))
 	s.dirtyEnv = map[string]bool{}
 	s.poolWaiters = map[string][]int{}
-	s.dirty, s.ready, s.decided, s.undo = nil, nil, nil, nil
+	s.dirty, s.ready, s.decided, s.undo, s.returning = nil, nil, nil, nil, 0
 	for i := range g.Nodes {
 		s.index[g.Nodes[i].ID] = i
 		s.d.Nodes[i].def = &g.Nodes[i]
@@ -142,6 +146,7 @@ func (s *State) derive() {
 			s.succ[a] = append(s.succ[a], i)
 		}
 		n := &s.d.Nodes[i]
+		s.count(n)
 		if n.Status != settled && n.Pending == 0 || n.beingUndone() {
 			s.touch(i)
 		}
@@ -267,6 +272,7 @@ func (s *State) applyToNode(fact Fact) error {
 	}
 	n := &s.d.Nodes[i]
 	s.touch(i)
+	defer s.count(n)
 	switch f := fact.(type) {
 	case NodeStarted:
 		s.nodeStarted(n)
@@ -441,6 +447,7 @@ func (s *State) resume(f RunResumed) {
 		n.Plan.Losses, n.Run.Losses, n.Undo.Losses = 0, 0, 0
 		if n.Rollout != nil {
 			n.Rollout.resume()
+			s.count(n)
 		}
 		s.touch(i)
 	}

@@ -230,6 +230,7 @@ func (s *State) commandSucceeded(f CommandSucceeded) error {
 		n.Ran, n.Result = true, f.Result
 	case UndoAction:
 		n.Undone = undoneCarriedOut
+		s.count(n)
 	default:
 		if n != nil && n.Rollout != nil {
 			s.rolloutCommandSucceeded(n, &c.Command, f)
@@ -450,8 +451,7 @@ func (s *State) timerFired(f TimerFired) {
 	if o := s.timerLane(f.ID); o != nil {
 		o.Backoff = false
 	}
-	kind, node, _ := strings.Cut(f.ID, "\x1f")
-	node, rest, _ := strings.Cut(node, "\x1f")
+	kind, node, rest := timerParts(f.ID)
 	if i, ok := s.index[node]; ok {
 		s.touch(i)
 		s.nodeTimerFired(&s.d.Nodes[i], kind, rest)

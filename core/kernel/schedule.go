@@ -166,7 +166,7 @@ func unchanged(targets []PlannedTarget) bool {
 func (s *State) settle(n *nodeState, o Outcome, why string) {
 	if len(s.d.Timers) > 0 {
 		for _, id := range sortedKeys(s.d.Timers) {
-			if parts := strings.Split(id, "\x1f"); parts[1] == n.def.ID {
+			if _, of, _ := timerParts(id); of == n.def.ID {
 				s.emit(TimerDropped{ID: id})
 			}
 		}
@@ -175,6 +175,14 @@ func (s *State) settle(n *nodeState, o Outcome, why string) {
 }
 
 func nodeTimer(kind string, n *nodeState) string { return kind + "\x1f" + n.def.ID }
+
+// timerParts are what a timer is for, whose it is (a node's or an environment's),
+// and what tells it from others of theirs.
+func timerParts(id string) (kind, of, rest string) {
+	kind, of, _ = strings.Cut(id, "\x1f")
+	of, rest, _ = strings.Cut(of, "\x1f")
+	return kind, of, rest
+}
 
 // nodeTimerFired folds the timers that belong to a node as a whole.
 func (s *State) nodeTimerFired(n *nodeState, kind, name string) {

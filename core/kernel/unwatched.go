@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/runner-pipelines/runner/sdk/strategy"
 )
@@ -16,7 +15,7 @@ func (s *State) unwatched(span Time) {
 		return
 	}
 	for id := range s.d.Timers {
-		switch kind, _, _ := strings.Cut(id, "\x1f"); kind {
+		switch kind, _, _ := timerParts(id); kind {
 		case "gate", "measure":
 		default:
 			s.d.Timers[id] += span

@@ -3,7 +3,9 @@ package kernel
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/runner-pipelines/runner/sdk/schema"
 )
@@ -149,6 +151,41 @@ func TestUndoingGoesOnAfterARestart(t *testing.T) {
 		if n.Outcome != RolledBack {
 			t.Errorf("%s ended %s", n.ID, n.Outcome)
 		}
+	}
+}
+
+// checkGoingBack holds the count of what is on its way back to the nodes.
+func (w *world) checkGoingBack() {
+	back := slices.ContainsFunc(w.s.d.Nodes, func(n nodeState) bool { return n.onWayBack() })
+	if w.s.GoingBack() != back {
+		w.t.Fatalf("going back is %v, by the nodes it is %v\n%s", w.s.GoingBack(), back, w.tail())
+	}
+}
+
+// A run asks after every step: were every node looked at, the time of a run would
+// grow with the square of its size.
+func TestGoingBackLooksAtNoNode(t *testing.T) {
+	took := func(nodes int) time.Duration {
+		g := &Graph{}
+		for i := range nodes {
+			g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint("stage.n", i), Kind: ActionNode, Action: &Action{}})
+		}
+		s := New(g)
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			for range 1000 {
+				if s.GoingBack() {
+					t.Fatal("a run that has not begun goes back")
+				}
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	few, many := took(10), took(10_000)
+	if many > 30*few+time.Millisecond {
+		t.Errorf("1,000 questions take %v with 10 nodes, %v with 10,000", few, many)
 	}
 }
 

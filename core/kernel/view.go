@@ -3,7 +3,6 @@ package kernel
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/runner-pipelines/runner/sdk/target"
 )
@@ -73,22 +72,36 @@ func (s *State) Exposed() []string {
 	return out
 }
 
-// GoingBack reports whether traffic is being given back, or an action undone.
-func (s *State) GoingBack() bool {
-	for i := range s.d.Nodes {
-		n := &s.d.Nodes[i]
-		if n.Status == undoing || n.beingUndone() || n.Status != settled && n.Rollout != nil && n.Rollout.Phase == back {
-			return true
-		}
+// GoingBack reports whether traffic is being given back, or an action undone. It is
+// asked after every step of a run, and so does not look at every node.
+func (s *State) GoingBack() bool { return s.returning > 0 }
+
+// count takes a node that was changed into account for GoingBack.
+func (s *State) count(n *nodeState) {
+	now := n.onWayBack()
+	switch {
+	case now && !n.returning:
+		s.returning++
+	case !now && n.returning:
+		s.returning--
 	}
-	return false
+	n.returning = now
 }
 
-// wakes reports whether a timer will make something go on; the end of a gate's
-// time only takes it away.
+func (n *nodeState) onWayBack() bool {
+	return n.Status == undoing || n.beingUndone() || n.Status != settled && n.Rollout != nil && n.Rollout.Phase == back
+}
+
+// wakes reports whether a timer will make something go on. The end of a gate's
+// time only takes it away, and nothing goes on in a rollout that has halted: its
+// timers stay for when it is resumed.
 func (s *State) wakes() bool {
 	for id := range s.d.Timers {
-		if !strings.HasPrefix(id, "gate\x1f") {
+		kind, of, _ := timerParts(id)
+		if kind == "gate" {
+			continue
+		}
+		if n := s.node(of); n == nil || n.Rollout == nil || n.Rollout.Phase != halted {
 			return true
 		}
 	}

@@ -111,6 +111,7 @@ func (w *world) add(facts ...Fact) {
 		}
 	}
 	w.checkLookedAt()
+	w.checkGoingBack()
 	if again := w.s.Decide(); len(again) > 0 {
 		w.t.Fatalf("a second Decide says %v\n%s", again, w.tail())
 	}

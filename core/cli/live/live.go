@@ -5,11 +5,11 @@ package live
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -43,15 +43,17 @@ type Options struct {
 	Interrupt func()
 }
 
-// Live is a view.View for terminals. Before a run is opened and after it has
-// left it writes what the plain view writes.
+// Live is a view.View for terminals. Before a run is opened, after it has left,
+// and when the board had to go, it writes what the plain view writes.
 type Live struct {
 	*view.Human
-	opts Options
+	opts  Options
+	plain *muted
 
-	mu      sync.Mutex
-	board   *board.Board
-	broken  error
+	mu sync.Mutex
+	// board is nil while none is shown.
+	board *board.Board
+	// program has the terminal until it has ended; nil before and after.
 	program *tea.Program
 	ended   chan struct{}
 }
@@ -60,11 +62,25 @@ var _ view.View = (*Live)(nil)
 
 // New makes a view for a terminal.
 func New(opts Options) *Live {
-	human := view.NewHuman(opts.Lines)
+	plain := &muted{to: opts.Lines}
+	human := view.NewHuman(plain)
 	if !opts.NoColor {
 		human.Paint(board.Colours())
 	}
-	return &Live{Human: human, opts: opts}
+	return &Live{Human: human, opts: opts, plain: plain}
+}
+
+// muted takes the plain view's lines away while the board tells the same.
+type muted struct {
+	to io.Writer
+	on atomic.Bool
+}
+
+func (m *muted) Write(p []byte) (int, error) {
+	if m.on.Load() {
+		return len(p), nil
+	}
+	return m.to.Write(p)
 }
 
 // Opened implements view.View.
@@ -77,6 +93,7 @@ func (l *Live) Opened(o view.Opening) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.board, l.ended = b, make(chan struct{})
+	l.plain.on.Store(true)
 	style := board.Style{ASCII: l.opts.ASCII}
 	options := []tea.ProgramOption{
 		tea.WithInput(l.opts.In), tea.WithOutput(l.opts.Terminal), tea.WithEnvironment(l.opts.Environ),
@@ -104,41 +121,44 @@ func boardOf(o view.Opening) (*board.Board, error) {
 	return board.New(o.Run, o.Plan.Pipeline, &o.Plan.Graph, state), nil
 }
 
-// show runs until the board goes. A terminal that cannot be drawn on ends the
-// board, not the run: what follows is plain lines.
+// show runs until the board goes. A terminal that cannot be drawn on or read from
+// ends the board, not the run: what follows is plain lines.
 func (l *Live) show(p *tea.Program, ended chan<- struct{}) {
 	defer close(ended)
-	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrProgramKilled) {
-		l.mu.Lock()
-		l.broken = err
-		l.mu.Unlock()
-	}
-}
-
-// up reports whether a board is shown.
-func (l *Live) up() bool { return l.board != nil && l.broken == nil }
-
-// Event implements view.View.
-func (l *Live) Event(e kernel.Event) {
+	_, _ = p.Run()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.up() {
-		if l.broken = l.board.Event(e); l.broken == nil {
-			return
+	l.board = nil
+}
+
+// shown tells the board something and reports whether it took it. Where there is no
+// board, or it cannot go on, the terminal is free for plain lines.
+func (l *Live) shown(tell func(*board.Board) error) bool {
+	l.mu.Lock()
+	if l.board != nil {
+		if tell(l.board) == nil {
+			l.mu.Unlock()
+			return true
 		}
+		l.board = nil
 	}
+	l.mu.Unlock()
+	l.leave()
+	return false
+}
+
+// Event implements view.View. The plain view follows the run while the board is
+// shown, and knows what its lines speak of when it has to go on.
+func (l *Live) Event(e kernel.Event) {
+	l.shown(func(b *board.Board) error { return b.Event(e) })
 	l.Human.Event(e)
 }
 
 // Log implements view.View.
 func (l *Live) Log(c kernel.Command, line logs.Line) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.up() {
-		l.board.Log(c, line)
-		return
+	if !l.shown(func(b *board.Board) error { b.Log(c, line); return nil }) {
+		l.Human.Log(c, line)
 	}
-	l.Human.Log(c, line)
 }
 
 // Note implements view.View.
@@ -154,13 +174,8 @@ func (l *Live) Diagnostics(d hcl.Diagnostics, files map[string]*hcl.File) {
 
 // above writes what stays, over the board where there is one.
 func (l *Live) above(write func(*view.Human)) {
-	l.mu.Lock()
-	p := l.program
-	if !l.up() {
-		p = nil
-	}
-	l.mu.Unlock()
-	if p == nil {
+	var p *tea.Program
+	if !l.shown(func(*board.Board) error { p = l.program; return nil }) {
 		write(l.Human)
 		return
 	}
@@ -178,17 +193,29 @@ func (l *Live) Summary(s view.Summary) {
 // Close implements view.View.
 func (l *Live) Close() {
 	l.mu.Lock()
-	p, ended := l.program, l.ended
-	l.program, l.board = nil, nil
+	l.board = nil
 	l.mu.Unlock()
-	if p != nil {
-		p.Quit()
-		if !within(ended, patience) {
-			// A terminal that takes nothing any more must hold nobody up.
-			p.Kill()
-			within(ended, patience)
-		}
+	l.leave()
+}
+
+// leave gives the terminal back, once there is no board. It may be called by several.
+func (l *Live) leave() {
+	l.mu.Lock()
+	p, ended := l.program, l.ended
+	l.mu.Unlock()
+	if p == nil {
+		return
 	}
+	// A terminal that takes nothing any more must hold nobody up.
+	go p.Quit()
+	if !within(ended, patience) {
+		go p.Kill()
+		within(ended, patience)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.program = nil
+	l.plain.on.Store(false)
 }
 
 func within(done <-chan struct{}, d time.Duration) bool {
