@@ -124,6 +124,15 @@ func Suggest(name string, candidates []string) string {
 	return ""
 }
 
+// SuggestOr is what Suggest gives, or where nothing is close another hint, with a
+// leading space too.
+func SuggestOr(name string, candidates []string, hint string, args ...any) string {
+	if near := Suggest(name, candidates); near != "" {
+		return near
+	}
+	return " " + fmt.Sprintf(hint, args...)
+}
+
 // Nearest is the candidate that the name was probably meant to be; empty when
 // none is close. Of equally near ones it is the first by name.
 func Nearest(name string, candidates []string) string {
@@ -137,8 +146,8 @@ func Nearest(name string, candidates []string) string {
 			continue
 		}
 		d := distance(fold(name), fold(c))
-		// Two short names that share hardly a letter are not near.
-		if 2*d >= max(len(name), len(c)) && d > 1 {
+		// Two short names that share hardly a letter, or none, are not near.
+		if longest := max(len(name), len(c)); d >= longest || 2*d >= longest && d > 1 {
 			continue
 		}
 		if d < bestDistance || d == bestDistance && best != "" && c < best {
