@@ -2,14 +2,11 @@ package board_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/runner-pipelines/runner/core/cli/board"
 	"github.com/runner-pipelines/runner/core/cli/series/seriestest"
@@ -90,20 +87,7 @@ func TestMetricRows(t *testing.T) {
 			if len(lines) > tt.height {
 				t.Errorf("%d lines", len(lines))
 			}
-			got := strings.Join(lines, "\n") + "\n"
-			file := filepath.Join("testdata", tt.name+".txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
+			golden(t, tt.name, strings.Join(lines, "\n")+"\n")
 		})
 	}
 }

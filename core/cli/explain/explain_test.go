@@ -90,22 +90,28 @@ func TestExplanations(t *testing.T) {
 		"not yet its turn": of(live(story("", []kernel.NodeView{working, {ID: "stage.b", Kind: kernel.ActionNode, Status: "waiting"}}, started)), "stage.b"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
-			Write(&out, Of(in), paint.Style{}, time.UTC)
-			file := filepath.Join("testdata", strings.NewReplacer(" ", "-", ",", "").Replace(name)+".txt")
-			if *update {
-				if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), out.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			golden(t, strings.NewReplacer(" ", "-", ",", "").Replace(name), in)
 		})
+	}
+}
+
+// golden compares what is told of a run with what was kept.
+func golden(t *testing.T, name string, in Input) {
+	t.Helper()
+	var out bytes.Buffer
+	Write(&out, Of(in), paint.Style{}, time.UTC)
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 

@@ -1,15 +1,8 @@
 package explain
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/runner-pipelines/runner/core/cli/paint"
 	"github.com/runner-pipelines/runner/core/cli/series/seriestest"
 	"github.com/runner-pipelines/runner/core/kernel"
 	"github.com/runner-pipelines/runner/sdk/analysis"
@@ -47,21 +40,7 @@ func TestVerdictsAreExplained(t *testing.T) {
 			in := story(tt.outcome, []kernel.NodeView{{ID: "stage.web", Kind: kernel.RolloutNode, Started: kernel.TimeOf(began), Outcome: tt.outcome}})
 			in.Events = append(in.Events, tt.rollout.Events...)
 			in.Stage = tt.stage
-			var out bytes.Buffer
-			Write(&out, Of(in), paint.Style{}, time.UTC)
-			file := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), out.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			golden(t, name, in)
 		})
 	}
 }
