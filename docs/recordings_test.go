@@ -277,6 +277,8 @@ var (
 		{regexp.MustCompile(`\d\d:\d\d:\d\d`), "12:00:00"},
 		{regexp.MustCompile(`errors is [0-9.]+% \(0 of \d+\)`), "errors is 0% (0 of 99)"},
 		{regexp.MustCompile(`errors is [0-9.]+% \([1-9]\d* of \d+\)`), "errors is 40.00% (40 of 99)"},
+		{regexp.MustCompile(`(▸ errors) [▁▂▃▄▅▆▇█ ]+  0%, max`), "$1 ▁▁▁▁ ▁▁▁▁  0%, max"},
+		{regexp.MustCompile(`(▸ errors) [▁▂▃▄▅▆▇█ ]+  [1-9][0-9.]*%, max`), "$1 ▆▇█▇ ▁▁▁▁  40%, max"},
 		{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:8080"},
 		{regexp.MustCompile(`shop-release-[0-9a-f]{6}`), "shop-release-000000"},
 		{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:" + strings.Repeat("0", 64)},
