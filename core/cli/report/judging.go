@@ -228,11 +228,11 @@ func (d *drawer) plot(title string) *plot {
 // values draws what was measured at one target.
 func (p *plot) values(m *series.Metric, t *series.Target) []Key {
 	candidate, stable := t.Candidate.Points(), t.Stable.Points()
-	low, high, any := 0.0, 0.0, false
+	low, high, seen := 0.0, 0.0, false
 	for _, points := range [][]series.Point{candidate, stable} {
 		for _, point := range points {
 			if !point.Gap {
-				low, high, any = min(low, point.Value), max(high, point.Value), true
+				low, high, seen = min(low, point.Value), max(high, point.Value), true
 			}
 		}
 	}
@@ -253,7 +253,7 @@ func (p *plot) values(m *series.Metric, t *series.Target) []Key {
 	}
 	for _, l := range limits {
 		// A limit far away would press the lines flat.
-		if l.at <= 4*high && l.at >= 0 || !any {
+		if l.at <= 4*high && l.at >= 0 || !seen {
 			high = max(high, l.at)
 		}
 	}

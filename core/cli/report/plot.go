@@ -83,7 +83,7 @@ func (p *plot) line(class string, points []series.Point, value func(float64) flo
 		}
 		style := styled(class)
 		if len(xs) == 1 {
-			style.DotWidth, style.DotColor = 2, drawing.ColorBlack
+			style.DotWidth, style.DotColor = 3, drawing.ColorBlack
 		}
 		p.series = append(p.series, chart.ContinuousSeries{Style: style, XValues: xs, YValues: ys})
 		xs, ys = nil, nil
