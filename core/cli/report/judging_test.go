@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/runner-pipelines/runner/core/plan"
 	"github.com/runner-pipelines/runner/core/runs"
 	"github.com/runner-pipelines/runner/sdk/analysis"
+	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/target"
 )
 
@@ -170,8 +172,17 @@ func TestPlotsAreSafeXML(t *testing.T) {
 	nothing.Look(60, seriestest.Nothing(60, "errors", "main", "late"))
 	one := seriestest.New(t, "stage.web", seriestest.Independent(hostile+"\x00\x1b"))
 	one.Look(60, seriestest.Counts(60, hostile+"\x00\x1b", hostile, 10, 0, 10, 0))
+	extreme := seriestest.New(t, "stage.web", analysis.Metric{Name: "extreme", Better: "lower", Compare: analysis.Standard()})
+	for i, v := range []float64{math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 0, -1} {
+		extreme.Look(60*i+60, analysis.Look{
+			Metric: "extreme", Target: "main", From: seriestest.At(60 * i), To: seriestest.At(60*i + 60),
+			Candidate: metrics.Release{Samples: []float64{v}}, Stable: &metrics.Release{Samples: []float64{-v / 3}},
+		})
+	}
+	least := seriestest.New(t, "stage.web", analysis.Metric{Name: "least"})
+	least.Look(60, analysis.Look{Metric: "least", To: seriestest.At(60), Candidate: metrics.Release{Samples: []float64{math.SmallestNonzeroFloat64}}})
 	for name, r := range map[string]*seriestest.Rollout{
-		"healthy": healthy(t, "a"), "harmful": harmful(t, "a"), "blind": blind(t, "a"), "wide": wide(t, "a"), "nothing": nothing, "one": one,
+		"extreme": extreme, "least": least, "healthy": healthy(t, "a"), "harmful": harmful(t, "a"), "blind": blind(t, "a"), "wide": wide(t, "a"), "nothing": nothing, "one": one,
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := drawnOf(t, r)

@@ -252,7 +252,10 @@ func even(v float64) float64 {
 
 // scale makes the ticks of values between low and high, which it moves to ticks.
 func (p *plot) scale(low, high float64, name func(float64) string) {
-	if !(high > low) {
+	// Beyond these, what is between two ticks is no number.
+	const least, most = 1e-100, 1e100
+	low, high = max(low, -most), min(high, most)
+	if !(high-low > least) {
 		low, high = low-math.Abs(low)/2, low+max(math.Abs(low)/2, 1e-9)
 	}
 	step := even((high - low) / 4)

@@ -92,16 +92,16 @@ func thin(points []Point, most int) []Point {
 // than n, each is one, and where there are none there is nothing. A stretch without
 // a value is a NaN.
 func Cells(n int, groups ...[]*Line) [][]float64 {
-	var moments []time.Time
+	var moments []int64
 	for _, lines := range groups {
 		for _, l := range lines {
 			for _, p := range l.points {
-				moments = append(moments, p.At)
+				moments = append(moments, p.At.UnixNano())
 			}
 		}
 	}
-	slices.SortFunc(moments, time.Time.Compare)
-	moments = slices.CompactFunc(moments, time.Time.Equal)
+	slices.Sort(moments)
+	moments = slices.Compact(moments)
 	n = max(0, min(n, len(moments)))
 	out := make([][]float64, len(groups))
 	for g, lines := range groups {
@@ -110,8 +110,13 @@ func Cells(n int, groups ...[]*Line) [][]float64 {
 		}
 		sums, counts := make([]float64, n), make([]float64, n)
 		for _, l := range lines {
+			// Both are in the order of time.
+			i := 0
 			for _, p := range l.points {
-				if i, _ := slices.BinarySearchFunc(moments, p.At, time.Time.Compare); !p.Gap {
+				for at := p.At.UnixNano(); i < len(moments)-1 && moments[i] < at; {
+					i++
+				}
+				if !p.Gap {
 					cell := i * n / len(moments)
 					sums[cell] += p.Value
 					counts[cell]++

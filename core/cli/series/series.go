@@ -246,7 +246,7 @@ func (st *Stage) metric(name string) *Metric {
 
 func (st *Stage) measured(l analysis.Look) {
 	m := st.metric(l.Metric)
-	if m == nil || l.To.Before(l.From) {
+	if m == nil || l.To.Before(l.From) || l.To.UnixMilli() <= 0 {
 		return
 	}
 	t := m.target(l.Target)

@@ -129,6 +129,14 @@ func TestNothingAndNonsense(t *testing.T) {
 	if set.Stage("a") == nil || set.Stage("steps only") != nil || set.Stage("unknown") != nil {
 		t.Error("a stage is known that was not judged, or one that was is not")
 	}
+	timeless, err := json.Marshal([]analysis.Look{{Metric: "m", Target: "t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Event(seriestest.Event(1, kernel.Judged{Node: "timeless", Looks: timeless}))
+	if m := set.Stage("timeless").Metric("m"); len(m.Targets) != 0 {
+		t.Error("a look without a time is a point")
+	}
 	if got := series.New().Stages(); len(got) != 0 {
 		t.Errorf("%v", got)
 	}
