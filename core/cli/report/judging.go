@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -100,18 +101,14 @@ func (d *drawer) closest(all []*series.Metric) []*series.Metric {
 		}
 		return m.Last.Harm / m.Last.HarmNeeded
 	}
+	return foremost(all, drawnMetrics, rank)
+}
+
+// foremost are those with the highest ranks, in the order of all.
+func foremost[T any](all []*T, most int, rank func(*T) float64) []*T {
 	sorted := slices.Clone(all)
-	slices.SortStableFunc(sorted, func(a, b *series.Metric) int {
-		switch x, y := rank(a), rank(b); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
-	sorted = sorted[:drawnMetrics]
-	return slices.DeleteFunc(slices.Clone(all), func(m *series.Metric) bool { return !slices.Contains(sorted, m) })
+	slices.SortStableFunc(sorted, func(a, b *T) int { return cmp.Compare(rank(b), rank(a)) })
+	return slices.DeleteFunc(slices.Clone(all), func(x *T) bool { return !slices.Contains(sorted[:most], x) })
 }
 
 // decides names the verdicts that rest on a metric.
@@ -174,18 +171,7 @@ func furthest(all []*series.Target) []*series.Target {
 		}
 		return math.Abs(cells[0][0] - cells[1][0])
 	}
-	sorted := slices.Clone(all)
-	slices.SortStableFunc(sorted, func(a, b *series.Target) int {
-		switch x, y := apart(a), apart(b); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
-	sorted = sorted[:drawnTargets]
-	return slices.DeleteFunc(slices.Clone(all), func(t *series.Target) bool { return !slices.Contains(sorted, t) })
+	return foremost(all, drawnTargets, apart)
 }
 
 // unit says what the values are.
