@@ -218,7 +218,7 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable
 		diags = append(diags, Standing(found, s)...)
 	}
-	for _, s := range append(append([]*program.Slot{}, n.Verifies...), n.Metrics...) {
+	for _, s := range slices.Concat(n.Verifies, n.Metrics, n.SLOs) {
 		_, _, more := m.validate(ctx, n, s, program.Surroundings{})
 		diags = append(diags, more...)
 	}
@@ -231,6 +231,7 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 	if diags = append(diags, m.simulate(ctx, n, out, k)...); diags.HasErrors() {
 		return diags
 	}
+	m.budgets(ctx, n, out, stable)
 	return append(diags, m.forecast(ctx, n, out, stable)...)
 }
 
