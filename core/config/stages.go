@@ -231,7 +231,7 @@ func (l *loader) analysis(b *hcl.Block) *Analysis {
 	names := l.newNames()
 	for _, inner := range content.Blocks {
 		if inner.Type == "slo" {
-			names.add("slo", inner)
+			names.add("SLO", inner)
 			a.SLOs = append(a.SLOs, l.slo(inner))
 			continue
 		}
