@@ -15,14 +15,15 @@ import (
 	"github.com/runner-pipelines/runner/sdk/target"
 )
 
-// budgets are what became of the error budgets of a stage that is about to start.
+// budgets are what became of the error budgets of a stage that is about to start. Who
+// goes back to an earlier run is not kept waiting for that.
 func (e *Engine) budgets(ctx context.Context, j job, targets []kernel.PlannedTarget) ([]kernel.PlannedBudget, kernel.Fact) {
 	stable, changed := map[string]*target.Release{}, false
 	for _, t := range targets {
 		stable[t.Name] = release(t.StableRelease)
 		changed = changed || t.Stable != t.Candidate
 	}
-	if !changed {
+	if !changed || e.Plan.Replays != "" {
 		return nil, nil
 	}
 	var last past

@@ -7,7 +7,6 @@ const (
 )
 
 // spent are the budgets that are exhausted, or burn, and of which the SLO says this.
-// One that the plan does not know is held: a rollout must not start for want of a word.
 func (n *nodeState) spent(what string) []PlannedBudget {
 	if n.Planned == nil || n.def.Rollout == nil {
 		return nil
@@ -21,15 +20,21 @@ func (n *nodeState) spent(what string) []PlannedBudget {
 	return out
 }
 
+// onExhausted is empty for what is no SLO of the rollout: one that goes back has none.
 func (r *Rollout) onExhausted(slo string) string {
-	if r.Analysis != nil {
-		for _, o := range r.Analysis.SLOs {
-			if o.Name == slo && o.OnExhausted != "" {
-				return o.OnExhausted
-			}
+	if r.Analysis == nil {
+		return ""
+	}
+	for _, o := range r.Analysis.SLOs {
+		switch {
+		case o.Name != slo:
+		case o.OnExhausted == "":
+			return hold
+		default:
+			return o.OnExhausted
 		}
 	}
-	return hold
+	return ""
 }
 
 // budgetGate is the name of the gate that asks about a budget. No name that people

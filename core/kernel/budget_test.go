@@ -18,7 +18,7 @@ func (w *world) checkBudgets(c Command) {
 		}
 		g := n.gate("slo." + b.SLO)
 		switch n.def.Rollout.onExhausted(b.SLO) {
-		case "continue":
+		case "continue", "":
 		case "hold":
 			if g != nil && g.Closed && g.Yes {
 				continue

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/runner-pipelines/runner/core/program"
@@ -27,7 +28,7 @@ type Budget struct {
 	N          int64 `json:"n,omitempty"`
 	Bad        int64 `json:"bad,omitempty"`
 	MeasuredMS int64 `json:"measured_ms,omitempty"`
-	// Consumed is the part of the budget that is used, 1 for all of it. Then it is back
+	// Consumed is the part of the budget that is used, 1 for all of it, to a millionth. Then it is back
 	// after BackMS if nothing more fails.
 	Consumed float64 `json:"consumed,omitempty"`
 	BackMS   int64   `json:"back_ms,omitempty"`
@@ -112,7 +113,7 @@ func budget(ctx context.Context, n *program.Node, set *settings.SLO, stable map[
 		return b.unknown(b.Unknown), nil
 	}
 	b.Unknown = ""
-	b.N, b.Bad, b.Consumed, b.Exhausted = got.N, got.Bad, got.Consumed, got.Exhausted()
+	b.N, b.Bad, b.Consumed, b.Exhausted = got.N, got.Bad, math.Round(got.Consumed*1e6)/1e6, got.Exhausted()
 	b.MeasuredMS, b.BackMS = got.Measured.Milliseconds(), got.Back.Milliseconds()
 	b.Why = got.String()
 	if b.Burning != "" {

@@ -276,9 +276,9 @@ func (t *tale) rollout(k *kernel.Node) {
 		for _, f := range t.Forecast {
 			t.forecast(f)
 		}
-	}
-	for _, b := range t.Budgets {
-		t.budget(b)
+		for _, b := range t.Budgets {
+			t.budget(b)
+		}
 	}
 	if k.Rollout.WhileWaiting == "stable" {
 		t.add(0, speaks, "while people are waited for, all traffic is with the stable release")
