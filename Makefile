@@ -36,10 +36,11 @@ BASE = $(shell git describe --tags --abbrev=0 --match 'sdk/v*' 2>/dev/null \
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: ## Build runner, its two plugins, the shop of the examples and its demo into bin/
+build: ## Build runner, its three plugins, the shop of the examples and its demo into bin/
 	$(BUILD) -o bin/runner$(EXE) ./core/cmd/runner
 	$(BUILD) -o bin/runner-plugin-local$(EXE) ./plugins/local
 	$(BUILD) -o bin/runner-plugin-canary$(EXE) ./plugins/canary
+	$(BUILD) -o bin/runner-plugin-prometheus$(EXE) ./plugins/prometheus
 	$(BUILD) -o bin/shop$(EXE) ./examples/shop
 	$(BUILD) -o bin/demo$(EXE) ./examples/shop/demo
 

@@ -24,7 +24,7 @@ func pages(t *testing.T) []string {
 		}
 		all = append(all, found...)
 	}
-	for _, must := range []string{"writing-a-pipeline.md", "../README.md", "../plugins/canary/README.md"} {
+	for _, must := range []string{"writing-a-pipeline.md", "../README.md", "../plugins/canary/README.md", "../plugins/prometheus/README.md"} {
 		if !slices.Contains(all, must) {
 			t.Fatalf("%s is not among the pages; was it renamed?", must)
 		}
@@ -101,6 +101,30 @@ var (
 
 // What a command writes into a page stands between its markers, once, and is made
 // of whole tables; and the command is one of the Makefile's.
+// TestTheFrontPageLeadsToAllTopics holds the repository's README, where people arrive:
+// it leads to each page of docs, and the commands that it shows exist.
+func TestTheFrontPageLeadsToAllTopics(t *testing.T) {
+	front, reference := read(t, "../README.md"), read(t, "reference/cli.md")
+	pages, err := filepath.Glob("*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, name := range pages {
+		if !strings.Contains(front, "](docs/"+name+")") {
+			t.Errorf("README.md does not lead to docs/%s", name)
+		}
+	}
+	commands := regexp.MustCompile(`(?m)^runner +([a-z-]+)`).FindAllStringSubmatch(front, -1)
+	if len(commands) < 8 {
+		t.Errorf("README.md shows %d commands; was its form changed?", len(commands))
+	}
+	for _, c := range commands {
+		if !strings.Contains(reference, "[`"+c[1]+"`](#") {
+			t.Errorf("README.md shows runner %s, which is no command", c[1])
+		}
+	}
+}
+
 func TestWrittenPartsAreWellFormed(t *testing.T) {
 	makefile := read(t, "../Makefile")
 	found := map[string]string{}
@@ -210,8 +234,9 @@ func validate(t *testing.T, runner, text string) {
 const plugins = `
 runner {
   required_plugins {
-    local  = { source = "runner/local", version = "~> 0.1" }
-    canary = { source = "runner/canary", version = "~> 0.1" }
+    local      = { source = "runner/local", version = "~> 0.1" }
+    canary     = { source = "runner/canary", version = "~> 0.1" }
+    prometheus = { source = "runner/prometheus", version = "~> 0.1" }
   }
 }
 `

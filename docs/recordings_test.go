@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 )
 
 var update = flag.Bool("update", false, "write the recordings in place of comparing them")
@@ -21,13 +25,7 @@ const patience = 40 * time.Second
 // TestRealRecordings plays the demo's pipeline on terminals of two sizes, in tmux,
 // and compares what is on the screen at some moments with docs/recordings.
 func TestRealRecordings(t *testing.T) {
-	bin := os.Getenv("RUNNER_TEST_REAL")
-	if bin == "" {
-		t.Skip("plays the demo on terminals with the built programs; run it with: make test-real")
-	}
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("needs tmux, to have terminals without a person")
-	}
+	bin := terminals(t)
 	for _, size := range []struct{ columns, lines int }{{80, 24}, {200, 50}} {
 		name := fmt.Sprintf("canary-%dx%d.txt", size.columns, size.lines)
 		t.Run(name, func(t *testing.T) {
@@ -38,8 +36,24 @@ func TestRealRecordings(t *testing.T) {
 	}
 }
 
-// TestRealGitHubSummary keeps what a job on GitHub shows of a run: the page is
-// Markdown, and GitHub renders docs/recordings/github-summary.md as it does a job's.
+// terminals is where the built programs are, on a machine that has tmux.
+func terminals(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv("RUNNER_TEST_REAL")
+	if bin == "" {
+		t.Skip("plays on terminals with the built programs; run it with: make test-real")
+	}
+	if _, err := exec.LookPath("tmux"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("needs tmux, to have terminals without a person")
+	}
+	return bin
+}
+
+// TestRealGitHubSummary keeps what a job on GitHub shows of two runs, a good release
+// and a bad one: the Markdown that it is given, and what that looks like.
 func TestRealGitHubSummary(t *testing.T) {
 	bin := os.Getenv("RUNNER_TEST_REAL")
 	if bin == "" {
@@ -49,9 +63,50 @@ func TestRealGitHubSummary(t *testing.T) {
 	shop := open(t, bin)
 	shop.env = append(shop.env, "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+page, "GITHUB_WORKSPACE="+shop.dir)
 	shop.run(t, "runner", "apply", "-auto-approve", "-var", "version=v2")
-	const unlimited = 1000
-	compareRecording(t, "github-summary.md", masked(read(t, page), unlimited)+"\n")
+	const rejected = 4
+	shop.exits(t, rejected, "runner", "apply", "-auto-approve", "-var", "version=v3", "-var", "fail_rate=0.4")
+	const unlimited = 100_000
+	markdown := read(t, page)
+	compareRecording(t, "github-summary.md", masked(markdown, unlimited)+"\n")
+	compareRecording(t, "github-summary.html", masked(shop.rendered(t, markdown), unlimited)+"\n")
 }
+
+var (
+	drawing = regexp.MustCompile(`(?s)<pre><code class="language-mermaid">.*?</code></pre>`)
+	named   = regexp.MustCompile("(?m)^Run `([^`]+)`")
+)
+
+// rendered is the summary as a page. The drawing of each run is our own SVG, since
+// Mermaid needs a browser.
+func (s *street) rendered(t *testing.T, markdown string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte(markdown), &b); err != nil {
+		t.Fatal(err)
+	}
+	runs := named.FindAllStringSubmatch(markdown, -1)
+	if drawn := len(drawing.FindAllString(b.String(), -1)); drawn != len(runs) || drawn != 2 {
+		t.Fatalf("%d drawings of %d runs, want two:\n%s", drawn, len(runs), markdown)
+	}
+	body := drawing.ReplaceAllStringFunc(b.String(), func(string) string {
+		run := runs[0][1]
+		runs = runs[1:]
+		return strings.TrimSpace(s.exits(t, 0, "runner", "graph", "-format=svg", run))
+	})
+	return summaryHead + body
+}
+
+const summaryHead = `<!DOCTYPE html>
+<meta charset="utf-8">
+<title>The summary of a job</title>
+<style>
+body { font: 16px/1.5 sans-serif; color: #1f2328; max-width: 60em; margin: 2em auto }
+h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .3em }
+table { border-collapse: collapse }
+th, td { border: 1px solid #d1d9e0; padding: .4em .8em }
+code, pre { background: #f6f8fa; border-radius: 6px; padding: .1em .3em }
+</style>
+`
 
 func compareRecording(t *testing.T, name, got string) {
 	t.Helper()
@@ -115,6 +170,21 @@ func (s *street) run(t *testing.T, name string, args ...string) {
 	if out, err := s.command(ctx, name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
+}
+
+// exits runs a command that ends with the code, and gives what it prints.
+func (s *street) exits(t *testing.T, code int, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := s.command(ctx, name, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != code {
+		t.Fatalf("%s %s: %v, want exit code %d\n%s%s", name, strings.Join(args, " "), err, code, out, &stderr)
+	}
+	return string(out)
 }
 
 // record plays v1 → v2 and a bad v3, and gives the moments, masked.

@@ -43,6 +43,7 @@ func (b *bench) aims() ([]aim, error) {
 		b.within("plan of 1,000 stages: under 0.5 s", commandCell("plan", 1000), 500*time.Millisecond),
 	}
 	out = append(out, b.scaleAims()...)
+	out = append(out, b.viewAims()...)
 	file, err := os.Stat(b.programs.runner())
 	if err != nil {
 		return nil, err

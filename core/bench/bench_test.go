@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,5 +134,37 @@ func TestEveryStageHasAProcessOfItsOwn(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"runner": 1, "pipeline": 1, "plugin": 50, "environment": 50, "stage": 50}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestATerminalIsOne(t *testing.T) {
+	for _, tc := range []struct {
+		terminal bool
+		script   string
+		fails    bool
+	}{
+		{true, `test -t 0 && test -t 1 && test -t 2 && test -z "$CI" && stty size | grep -qx "24 80"`, false},
+		{false, "test -t 1", true},
+		{true, "echo gone wrong; exit 1", true},
+	} {
+		p := program{dir: t.TempDir(), path: "/bin/sh", args: []string{"-c", tc.script}, terminal: tc.terminal}
+		if s, err := p.run(t.Context()); (err != nil) != tc.fails || s.wall == 0 {
+			t.Errorf("%s: %v, took %s", tc.script, err, s.wall)
+		} else if tc.terminal && tc.fails && !strings.Contains(err.Error(), "gone wrong") {
+			t.Errorf("what was said is not told: %v", err)
+		}
+	}
+}
+
+// A run that is looked at is the same graph in both ways, and slow stages come on top.
+func TestLooksAreOfTheSameSize(t *testing.T) {
+	for _, small := range []bool{true, false} {
+		var sizes []int
+		for _, l := range looks(small) {
+			sizes = append(sizes, strings.Count(l.pipeline(), "\nstage "))
+		}
+		if len(sizes) != 2 || sizes[0] != sizes[1] {
+			t.Errorf("small %v: %d stages", small, sizes)
+		}
 	}
 }

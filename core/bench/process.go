@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/creack/pty"
 )
 
 // sample is one measurement.
@@ -31,6 +35,8 @@ type program struct {
 	env  []string
 	// exit is the code that it ends with when it has done its work.
 	exit int
+	// terminal: its streams are a terminal that somebody might look at.
+	terminal bool
 }
 
 // run waits for the process to end. One that fails is an error with what it said.
@@ -40,22 +46,50 @@ func (p program) run(ctx context.Context) (sample, error) {
 	cmd := exec.CommandContext(ctx, p.path, p.args...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.env...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	said := &bytes.Buffer{}
 	started := time.Now()
-	err := cmd.Run()
+	var err error
+	if p.terminal {
+		said, err = drawnBy(cmd)
+	} else {
+		cmd.Stderr = said
+		err = cmd.Run()
+	}
 	s := sample{wall: time.Since(started)}
+	if cmd.ProcessState == nil {
+		return s, fmt.Errorf("%s %s: %w", p.path, strings.Join(p.args, " "), err)
+	}
 	if code := cmd.ProcessState.ExitCode(); p.exit != 0 && code == p.exit {
 		err = nil
 	} else if err == nil && code != p.exit {
 		err = fmt.Errorf("exit status %d, want %d", code, p.exit)
 	}
 	if err != nil {
-		return s, fmt.Errorf("%s %s: %w\n%s", p.path, strings.Join(p.args, " "), err, stderr.Bytes())
+		return s, fmt.Errorf("%s %s: %w\n%s", p.path, strings.Join(p.args, " "), err, said.Bytes())
 	}
 	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	s.peak = peak(cmd.ProcessState)
 	return s, nil
+}
+
+// drawnBy runs a program on a terminal of its own, of the usual size, and
+// gives all that it drew.
+func drawnBy(cmd *exec.Cmd) (*bytes.Buffer, error) {
+	drawn := &bytes.Buffer{}
+	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "NO_COLOR=", "CI=", "GITHUB_ACTIONS=", "GITLAB_CI=")
+	screen, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		return drawn, err
+	}
+	all := make(chan struct{})
+	go func() {
+		defer close(all)
+		// It ends with an error when nobody holds the terminal any more.
+		_, _ = io.Copy(drawn, screen)
+	}()
+	err = cmd.Wait()
+	<-all
+	return drawn, errors.Join(err, screen.Close())
 }
 
 // output is what a program that is asked about itself says.

@@ -21,7 +21,9 @@ func measured(t *testing.T, walls map[string]time.Duration) *bench {
 		t.Fatal(err)
 	}
 	for name, wall := range walls {
-		b.add(name, func(context.Context) (sample, error) { return sample{wall: wall, peak: 70 * mib}, nil })
+		b.add(name, func(context.Context) (sample, error) {
+			return sample{wall: wall, cpu: wall * 35 / 100, peak: 70 * mib}, nil
+		})
 		for range 5 {
 			if err := b.cell(name).measure(t.Context()); err != nil {
 				t.Fatal(err)
@@ -32,6 +34,7 @@ func measured(t *testing.T, walls map[string]time.Duration) *bench {
 }
 
 func TestAimsSayWhetherTheyAreMet(t *testing.T) {
+	chain, slow := looks(false)[0], looks(false)[1]
 	b := measured(t, map[string]time.Duration{
 		shapeCell(runnerTool, shape{stages: 1}):                 40 * time.Millisecond,
 		shapeCell(runnerTool, shape{stages: 1000}):              time.Second,
@@ -45,6 +48,10 @@ func TestAimsSayWhetherTheyAreMet(t *testing.T) {
 		shapeCell(runnerTool, wide):   9640 * time.Millisecond,
 		resumeCell(10000):             300 * time.Millisecond,
 		pluginsCell(50):               1600 * time.Millisecond,
+		lookCell(asJSON, chain):       time.Second,
+		lookCell(onTerminal, chain):   1100 * time.Millisecond,
+		lookCell(asJSON, slow):        3 * time.Second,
+		lookCell(onTerminal, slow):    3 * time.Second,
 	})
 	aims, err := b.aims()
 	if err != nil {
@@ -69,6 +76,10 @@ func TestAimsSayWhetherTheyAreMet(t *testing.T) {
 		{"1.00×", "met"},
 		{"0.300 s", "met"},
 		{"1.60 s", "**not met**"},
+		{"1.10×", "**not met**"},
+		{"3.2 %", "met"},
+		{"1.00×", "met"},
+		{"0.0 %", "met"},
 		{"1.0 MB", "met"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -137,6 +137,9 @@ func prepare(ctx context.Context, p programs, dir string, small bool) (*bench, e
 			b.add(commandCell(command, n), program{dir: sub, path: p.runner(), args: []string{command}}.run)
 		}
 	}
+	if err := b.addViews(ctx, dir, small); err != nil {
+		return nil, err
+	}
 	return b, b.addScale(ctx, dir, small)
 }
 
@@ -182,22 +185,33 @@ func (b *bench) cell(name string) *cell {
 // walls are the seconds that cells took in one round.
 type walls map[string]float64
 
-// perRound compares the cells named within each round, and gives the median of all
+// perRound compares the cells named within each round by the time they took.
+func (b *bench) perRound(compare func(walls) float64, names ...string) (float64, bool) {
+	return b.rounds(func(round map[string]sample) float64 {
+		w := walls{}
+		for name, s := range round {
+			w[name] = s.wall.Seconds()
+		}
+		return compare(w)
+	}, names...)
+}
+
+// rounds compares the cells named within each round, and gives the median of all
 // rounds in which each of them was measured; false when there is none. What was
 // measured while the machine was busy is so compared with its like.
-func (b *bench) perRound(compare func(walls) float64, names ...string) (float64, bool) {
+func (b *bench) rounds(compare func(map[string]sample) float64, names ...string) (float64, bool) {
 	var all []float64
 	for round := 0; ; round++ {
-		w := walls{}
+		samples := map[string]sample{}
 		for _, name := range names {
 			if c := b.cell(name); c != nil && round < len(c.samples) {
-				w[name] = c.samples[round].wall.Seconds()
+				samples[name] = c.samples[round]
 			}
 		}
-		if len(w) < len(names) {
+		if len(samples) < len(names) {
 			break
 		}
-		all = append(all, compare(w))
+		all = append(all, compare(samples))
 	}
 	if len(all) == 0 {
 		return 0, false

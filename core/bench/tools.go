@@ -45,15 +45,20 @@ func runnerOf(ctx context.Context, p programs) (tool, error) {
 		if err := initialised(ctx, p, dir, s.pipeline()); err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context) (sample, error) {
-			for _, suffix := range []string{"", "-wal", "-shm"} {
-				if err := os.RemoveAll(filepath.Join(dir, state+suffix)); err != nil {
-					return sample{}, err
-				}
-			}
-			return program{dir: dir, path: p.runner(), args: []string{"apply", "-auto-approve"}}.run(ctx)
-		}, nil
+		return stateless(program{dir: dir, path: p.runner(), args: []string{"apply", "-auto-approve"}}), nil
 	}}, nil
+}
+
+// stateless runs a program of the runner's each time as if there had never been a run.
+func stateless(p program) work {
+	return func(ctx context.Context) (sample, error) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.RemoveAll(filepath.Join(p.dir, state+suffix)); err != nil {
+				return sample{}, err
+			}
+		}
+		return p.run(ctx)
+	}
 }
 
 // initialised writes a pipeline and runs runner init.

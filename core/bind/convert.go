@@ -43,8 +43,11 @@ func describe(path value.Path) string { return fmt.Sprintf("%q", path.String()) 
 
 func (c *converter) wrongType(path value.Path, t schema.Type, v cty.Value) cty.Value {
 	hint := ""
-	if t.Kind == schema.List && v.Type() == cty.String {
+	switch {
+	case t.Kind == schema.List && v.Type() == cty.String:
 		hint = ` Write a list in square brackets: ["…", "…"].`
+	case t.Kind == schema.Map && !v.Type().IsObjectType() && !v.Type().IsMapType():
+		hint = ` Write a map in curly brackets: { NAME = … }.`
 	}
 	c.fail(path, "Wrong type", "%s is %s, and this value is %s.%s", describe(path), article(t), kindOf(v), hint)
 	return cty.UnknownVal(typeOf(t))
@@ -119,7 +122,9 @@ func (c *converter) convertPlain(v cty.Value, t schema.Type, path value.Path) ct
 	case schema.Number:
 		return c.number(out, path)
 	case schema.Integer:
-		if n, accuracy := out.AsBigFloat().Int64(); accuracy != 0 || n > maxInteger || n < -maxInteger {
+		if !out.AsBigFloat().IsInt() {
+			c.fail(path, "Value out of range", "%s is a whole number, and this value has a fraction.", describe(path))
+		} else if n, accuracy := out.AsBigFloat().Int64(); accuracy != 0 || n > maxInteger || n < -maxInteger {
 			c.fail(path, "Value out of range", "%s is a whole number from −(2^53−1) to 2^53−1.", describe(path))
 		}
 	case schema.Duration:

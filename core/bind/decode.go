@@ -90,7 +90,7 @@ func (d *decoder) attribute(given *hcl.Attribute, a *schema.Attribute, what stri
 	}
 	if plain, _ := v.Unmark(); plain.IsNull() {
 		if a.Required {
-			d.add(diagnostics.Error(given.Expr.Range(), "Missing attribute", "The attribute %q must be given in %s, and here it is null.", a.Name, what))
+			d.add(diagnostics.Error(given.Expr.Range(), "Missing attribute", "The attribute %q must be given in %s, and here it is null. Give it a value.", a.Name, what))
 			return cty.UnknownVal(typeOf(a.Type))
 		}
 		return d.absent(a)

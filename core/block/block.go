@@ -210,7 +210,11 @@ func (s *Schema) unknownBlock(name string, at hcl.Range) *hcl.Diagnostic {
 	if word := s.Words[name]; word != "" {
 		hint = " " + word
 	}
-	if hint == "" {
+	switch {
+	case hint != "":
+	case len(types) == 0:
+		hint = " It has only attributes; remove the block."
+	default:
 		hint = listing(" Its blocks are: ", types)
 	}
 	return diagnostics.Error(at, UnknownBlock, "%s has no block named %q.%s", upperFirst(s.What), name, hint)

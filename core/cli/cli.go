@@ -14,6 +14,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"github.com/runner-pipelines/runner/core/cli/analyze"
 	"github.com/runner-pipelines/runner/core/cli/apply"
 	"github.com/runner-pipelines/runner/core/cli/approve"
 	"github.com/runner-pipelines/runner/core/cli/cancel"
@@ -53,7 +54,7 @@ func Commands(env *command.Env) []*command.Command {
 		history.New(env, nil), explain.New(env, nil), logscmd.New(env, nil), report.New(env, nil),
 		output.New(env, nil), console.New(env, nil), rollback.New(env, nil), resume.New(env, nil),
 		cancel.New(env, nil), approve.New(env, nil), approve.NewReject(env, nil), unlock.New(env, nil), doctor.New(env, nil),
-		plugincmd.New(env, nil), newplugin.New(env, nil), completion.New(env, nil), versioncmd.New(env, nil),
+		analyze.New(env, nil), plugincmd.New(env, nil), newplugin.New(env, nil), completion.New(env, nil), versioncmd.New(env, nil),
 	}
 	list := func() []*command.Command { return all }
 	all = append(all, man.New(env, list, nil))

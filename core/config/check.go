@@ -92,7 +92,8 @@ func (l *loader) checkPipeline() {
 	known := setOf(pools)
 	for _, wanted := range l.pools {
 		if !known[wanted.name] {
-			l.add(diagnostics.Error(wanted.at, "Unknown pool", "No pool is named %q.%s", wanted.name, diagnostics.Suggest(wanted.name, pools)))
+			l.add(diagnostics.Error(wanted.at, "Unknown pool", "No pool is named %q.%s", wanted.name,
+				diagnostics.SuggestOr(wanted.name, pools, "Declare it with pool %q { limit = … }.", wanted.name)))
 		}
 	}
 	if l.incomplete {
@@ -157,7 +158,8 @@ func (l *loader) checkEnvironments() {
 	for _, e := range p.Environments {
 		for _, ref := range e.After {
 			if !known[ref.Name] {
-				l.add(diagnostics.Error(ref.Range, "Unknown environment", "No environment is named %q.%s", ref.Name, diagnostics.Suggest(ref.Name, all)))
+				l.add(diagnostics.Error(ref.Range, "Unknown environment", "No environment is named %q.%s", ref.Name,
+					diagnostics.SuggestOr(ref.Name, all, "Declare it with environment %q { … }.", ref.Name)))
 			}
 		}
 		for _, ref := range e.Plugins {

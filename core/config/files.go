@@ -42,7 +42,7 @@ func find(dir string) (string, *hcl.Diagnostic) {
 		}
 		if at == filepath.Dir(at) {
 			return "", diagnostics.Error(hcl.Range{}, "No pipeline here",
-				"There is no %s in %s or in any directory above it. Write one there, or change to the directory of your pipeline.", rootFile, dir)
+				"There is no %s in %s or in any directory above it. Change to the directory of your pipeline, or write a first one with:\n\n  runner new", rootFile, dir)
 		}
 	}
 }

@@ -239,6 +239,12 @@ func advise(d *hcl.Diagnostic, rest []byte) {
 	switch {
 	case d.Detail == "This character is not used within the language." && r > unicode.MaxASCII:
 		d.Detail = fmt.Sprintf("The character %U has no meaning here, though it may look like one that has. It was probably copied from a page or a document: replace it by a plain one, or remove it.", r)
+	case r == '$' && d.Summary == "Invalid character":
+		d.Detail = `"$" alone has no meaning here. A variable is written var.NAME, and "${var.NAME}" inside of a text.`
+	case strings.HasSuffix(d.Detail, "but found an invalid expression token.") && (r == '\n' || r == '\r'):
+		d.Summary, d.Detail = "Missing value", "After the equals sign, or the operator, a value is missing at the end of this line. Write it there, or remove the attribute."
+	case d.Summary == "Missing item separator":
+		d.Detail += " Or the bracket above it is not closed."
 	case d.Summary != "Attribute or block definition required":
 	case r == '}':
 		d.Summary, d.Detail = "Bracket without partner", "This bracket closes no block. Remove it, or look above for a block that is closed too early."

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/agext/levenshtein"
@@ -79,6 +80,38 @@ func Tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
 		)
 	})
+	return together(out)
+}
+
+// together tells once what has one cause, such as a plugin that is missing, and
+// names the other lines. Those are problems with a code.
+func together(diags hcl.Diagnostics) hcl.Diagnostics {
+	type cause struct{ file, code, detail string }
+	first, lines := map[cause]int{}, map[int][]string{}
+	out := diags[:0]
+	for _, d := range diags {
+		extra, ok := d.Extra.(Extra)
+		if !ok || extra.Code == "" || d.Subject == nil {
+			out = append(out, d)
+			continue
+		}
+		c := cause{d.Subject.Filename, extra.Code, d.Detail}
+		if at, told := first[c]; told {
+			lines[at] = append(lines[at], strconv.Itoa(d.Subject.Start.Line))
+			continue
+		}
+		first[c] = len(out)
+		out = append(out, d)
+	}
+	for at, others := range lines {
+		more := *out[at]
+		where := "line " + others[0]
+		if n := len(others) - 1; n > 0 {
+			where = "lines " + strings.Join(others[:n], ", ") + " and " + others[n]
+		}
+		more.Detail += "\n\nThe same is so on " + where + "."
+		out[at] = &more
+	}
 	return out
 }
 
@@ -89,6 +122,15 @@ func Suggest(name string, candidates []string) string {
 		return fmt.Sprintf(" Did you mean %q?", best)
 	}
 	return ""
+}
+
+// SuggestOr is what Suggest gives, or where nothing is close another hint, with a
+// leading space too.
+func SuggestOr(name string, candidates []string, hint string, args ...any) string {
+	if near := Suggest(name, candidates); near != "" {
+		return near
+	}
+	return " " + fmt.Sprintf(hint, args...)
 }
 
 // Nearest is the candidate that the name was probably meant to be; empty when
@@ -104,8 +146,8 @@ func Nearest(name string, candidates []string) string {
 			continue
 		}
 		d := distance(fold(name), fold(c))
-		// Two short names that share hardly a letter are not near.
-		if 2*d >= max(len(name), len(c)) && d > 1 {
+		// Two short names that share hardly a letter, or none, are not near.
+		if longest := max(len(name), len(c)); d >= longest || 2*d >= longest && d > 1 {
 			continue
 		}
 		if d < bestDistance || d == bestDistance && best != "" && c < best {

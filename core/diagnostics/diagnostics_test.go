@@ -2,6 +2,7 @@ package diagnostics_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -129,5 +130,22 @@ func TestNearest(t *testing.T) {
 	}
 	if got := diagnostics.Nearest("ab1", []string{"ab3", "ab2"}); got != "ab2" {
 		t.Errorf("of equally near names %q was chosen", got)
+	}
+}
+
+// A plugin that is missing is one cause, however many places need it.
+func TestOneCauseIsToldOnce(t *testing.T) {
+	at := func(line int, code string) *hcl.Diagnostic {
+		d := diagnostics.Error(hcl.Range{Filename: "pipeline.hcl", Start: hcl.Pos{Line: line, Byte: 10 * line}}, "Plugin not found", "It is not here.")
+		d.Extra = diagnostics.Extra{Code: code}
+		return d
+	}
+	var got []string
+	for _, d := range diagnostics.Tidy(hcl.Diagnostics{at(9, "x"), at(3, "x"), at(5, "x"), at(4, ""), at(6, ""), at(7, "y")}) {
+		got = append(got, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Detail))
+	}
+	want := []string{"3: It is not here.\n\nThe same is so on lines 5 and 9.", "4: It is not here.", "6: It is not here.", "7: It is not here."}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

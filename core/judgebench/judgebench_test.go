@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runner-pipelines/runner/core/internal/worlds"
 )
 
 // TestSample plays some rows of the page, each a few times: enough to see that the
@@ -19,12 +21,12 @@ func TestSample(t *testing.T) {
 	least := func(p float64) float64 { return p - 3*math.Sqrt(p*(1-p)/trials) }
 	b := bench{workers: 2, progress: io.Discard}
 	for name, s := range map[string]setup{
-		"independent":          {Nature: independent, Traffic: eq(1000, 0.005)},
-		"a few in many":        {Nature: independent, Traffic: fivePercent(10, 0.005)},
-		"drift":                {Nature: drift, Traffic: eq(100, 0.005)},
-		"outage":               {Nature: outage, Traffic: eq(100, 0.005)},
-		"clustered":            {Nature: betaMinutes, Traffic: eq(1000, 0.005)},
-		"bursts, five metrics": {Nature: unaligned, Traffic: eq(100, 0.005), Metrics: 5},
+		"independent":          {Nature: worlds.Independent, Traffic: eq(1000, 0.005)},
+		"a few in many":        {Nature: worlds.Independent, Traffic: fivePercent(10, 0.005)},
+		"drift":                {Nature: worlds.Drift, Traffic: eq(100, 0.005)},
+		"outage":               {Nature: worlds.Outage, Traffic: eq(100, 0.005)},
+		"clustered":            {Nature: worlds.BetaMinutes, Traffic: eq(1000, 0.005)},
+		"bursts, five metrics": {Nature: worlds.Unaligned, Traffic: eq(100, 0.005), Metrics: 5},
 	} {
 		s.Tolerance, s.Effect, s.Minutes = 0.1, 1, 60
 		r := b.play("sample, "+name, trials, s.trial)
@@ -33,10 +35,10 @@ func TestSample(t *testing.T) {
 		}
 	}
 	for name, x := range map[string]bad{
-		"x10, equal":     {setup{Nature: independent, Traffic: eq(100, 0.001), Effect: 10}, 0.99, 11},
-		"x3, equal":      {setup{Nature: independent, Traffic: eq(100, 0.005), Effect: 3}, 0.985, 17},
-		"x10, 5/95":      {setup{Nature: independent, Traffic: fivePercent(10, 0.005), Effect: 10}, 0.99, 9},
-		"x10, clustered": {setup{Nature: betaMinutes, Traffic: eq(100, 0.001), Effect: 10}, 0.98, 24},
+		"x10, equal":     {setup{Nature: worlds.Independent, Traffic: eq(100, 0.001), Effect: 10}, 0.99, 11},
+		"x3, equal":      {setup{Nature: worlds.Independent, Traffic: eq(100, 0.005), Effect: 3}, 0.985, 17},
+		"x10, 5/95":      {setup{Nature: worlds.Independent, Traffic: fivePercent(10, 0.005), Effect: 10}, 0.99, 9},
+		"x10, clustered": {setup{Nature: worlds.BetaMinutes, Traffic: eq(100, 0.001), Effect: 10}, 0.98, 24},
 	} {
 		x.Tolerance, x.Minutes = 0.1, 60
 		r := b.play("sample, "+name, trials, x.trial)
@@ -45,8 +47,8 @@ func TestSample(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]setup{
-		"independent": {Nature: independent, Traffic: eq(1000, 0.02), Effect: 1.5},
-		"clustered":   {Nature: betaMinutes, Traffic: eq(1000, 0.02), Effect: 1.5},
+		"independent": {Nature: worlds.Independent, Traffic: eq(1000, 0.02), Effect: 1.5},
+		"clustered":   {Nature: worlds.BetaMinutes, Traffic: eq(1000, 0.02), Effect: 1.5},
 	} {
 		s.Tolerance, s.Minutes, s.IgnoreHarm = 0.1, 60, true
 		r := b.play("sample, at the margin, "+name, trials, s.trial)
@@ -61,51 +63,6 @@ func TestSample(t *testing.T) {
 	slow := latency{Tolerance: 0.1, Candidate: 500, Stable: 500, Slower: 1.3, Minutes: 10, past: newPasts()}
 	if r := b.play("sample, latency", trials, slow.run); float64(len(r.aborts)) < least(0.99)*trials {
 		t.Errorf("of %d candidates that are slower %d were found in 10 minutes", trials, len(r.aborts))
-	}
-}
-
-// The worlds are as they say: means, and an index of three.
-func TestWorlds(t *testing.T) {
-	const n = 20_000
-	service := eq(1000, 0.01)
-	for _, nature := range natures {
-		for _, parts := range []int{1, 60} {
-			if parts == 60 && nature != bursts && nature != unaligned {
-				continue
-			}
-			w := newWorld(nature, service, 1, newDice("worlds "+string(nature), parts))
-			sum, squares, requests := 0.0, 0.0, 0.0
-			count := n / parts
-			if parts == 60 {
-				count = 4000
-			}
-			for m := range count {
-				x := 0.0
-				for _, k := range w.minute(m, parts) {
-					x += k.xc
-					requests += k.nc
-				}
-				sum, squares = sum+x, squares+x*x
-			}
-			mean := sum / float64(count)
-			variance := squares/float64(count) - mean*mean
-			if r := requests / float64(count); nature != drift && math.Abs(r-1000) > 5 {
-				t.Errorf("%s: %v requests a minute", nature, r)
-			}
-			if nature == outage || nature == drift {
-				continue
-			}
-			if math.Abs(mean-10) > 0.7 {
-				t.Errorf("%s in %d parts: %v errors a minute, want 10", nature, parts, mean)
-			}
-			want := map[string]float64{string(independent): 1, string(unaligned): 2.33}[string(nature)]
-			if want == 0 {
-				want = index
-			}
-			if got := variance / mean; math.Abs(got-want) > 0.45 {
-				t.Errorf("%s in %d parts: the index is %v, want %v", nature, parts, got, want)
-			}
-		}
 	}
 }
 
@@ -135,14 +92,6 @@ func TestRulesOfOthers(t *testing.T) {
 	// By hand: 11 of 16 pairs, so z is (11-8-1/2)/sqrt(16*9/12).
 	if z := statistic([]float64{1.1, 2.2, 3.3, 4.4}, []float64{0.9, 1.8, 2.5, 2.6}, 0); math.Abs(z-2.5/math.Sqrt(12)) > 1e-12 {
 		t.Errorf("z is %v", z)
-	}
-}
-
-// Wilson's interval of 8 in 400, as computed by mpmath 1.3.0 from his formula.
-func TestWilson(t *testing.T) {
-	low, high := wilson(8, 400)
-	if math.Abs(low-0.0101683867916646466) > 1e-12 || math.Abs(high-0.0389634157692600044) > 1e-12 {
-		t.Errorf("%v to %v", low, high)
 	}
 }
 

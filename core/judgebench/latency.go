@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/worlds"
 	"github.com/runner-pipelines/runner/sdk/analysis"
 	"github.com/runner-pipelines/runner/sdk/metrics"
 )
@@ -39,9 +40,9 @@ const trialsPerDay = 25
 
 var defaultBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 
-func (s latency) minute(d dice, m int, perMinute, slower float64) metrics.Release {
+func (s latency) minute(d worlds.Dice, m int, perMinute, slower float64) metrics.Release {
 	shift := math.Log(0.1*slower) + s.Own*d.NormFloat64() + math.Log1p(s.Drift*math.Sin(2*math.Pi*float64(m)/60))
-	n := int(d.poisson(perMinute))
+	n := int(d.Poisson(perMinute))
 	if s.Raw {
 		out := make([]float64, n)
 		for i := range out {
@@ -53,7 +54,7 @@ func (s latency) minute(d dice, m int, perMinute, slower float64) metrics.Releas
 	left, beyond := float64(n), 1.0
 	for i, b := range defaultBuckets {
 		above := math.Erfc((math.Log(b)-shift)/math.Sqrt2) / 2
-		x := d.binomial(left, max(1-above/beyond, 0))
+		x := d.Binomial(left, max(1-above/beyond, 0))
 		h.Counts[i] = int64(x)
 		left, beyond = left-x, above
 	}
@@ -68,10 +69,10 @@ func (s latency) learn(m analysis.Metric, row string, trial int) *analysis.Past 
 	if p := s.past.days[day]; p != nil {
 		return p
 	}
-	d := newDice(row+", the day before", day)
+	d := worlds.NewDice(row+", the day before", day)
 	past := make([]analysis.Measured, history)
 	for i := range past {
-		from := at(i, 0, 1).Add(-history * time.Minute)
+		from := worlds.At(i, 0, 1).Add(-history * time.Minute)
 		past[i] = analysis.Measured{From: from, To: from.Add(time.Minute), Release: s.minute(d, i, s.Candidate+s.Stable, 1)}
 	}
 	p := analysis.Learn(m, past)
@@ -85,12 +86,12 @@ func (s latency) run(row string, trial int) outcome {
 	m := analysis.Metric{Name: "latency", Better: "lower", Compare: how}
 	how.Past = s.learn(m, row, trial)
 	judge := analysis.New([]analysis.Metric{m})
-	judge.StepBegan(epoch)
-	d := newDice(row, trial)
+	judge.StepBegan(worlds.Start())
+	d := worlds.NewDice(row, trial)
 	var out outcome
 	for i := range s.Minutes {
 		stable := s.minute(d, i, s.Stable, 1)
-		judge.Observe(analysis.Look{Metric: "latency", Target: "main", From: at(i, 0, 1), To: at(i+1, 0, 1), Candidate: s.minute(d, i, s.Candidate, s.Slower), Stable: &stable})
+		judge.Observe(analysis.Look{Metric: "latency", Target: "main", From: worlds.At(i, 0, 1), To: worlds.At(i+1, 0, 1), Candidate: s.minute(d, i, s.Candidate, s.Slower), Stable: &stable})
 		if judge.Failed() {
 			out.abort = float64(i + 1)
 			return out

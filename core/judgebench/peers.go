@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
+
+	"github.com/runner-pipelines/runner/core/internal/worlds"
 )
 
 // The rules of other programs, written anew from what their documentation and
@@ -13,7 +15,7 @@ import (
 // peer gives the minute at which a rule aborts, 0 for never.
 type peer struct {
 	Name string
-	rule func(minutes []window) float64
+	rule func(minutes []worlds.Window) float64
 }
 
 var peers = []peer{
@@ -30,14 +32,14 @@ func failing(x, n float64) float64 { return 100 * x / n }
 // MannWhitney in spinnaker/kayenta), once over all points: the 98 % confidence
 // interval of the difference lies above a quarter of its Hodges-Lehmann estimate.
 // It is given the share of failed requests of each minute in percent.
-func kayenta(minutes []window) float64 {
+func kayenta(minutes []worlds.Window) float64 {
 	var x, y []float64
 	for _, w := range minutes {
-		if w.nc > 0 {
-			x = append(x, failing(w.xc, w.nc))
+		if w.Nc > 0 {
+			x = append(x, failing(w.Xc, w.Nc))
 		}
-		if w.ns > 0 {
-			y = append(y, failing(w.xs, w.ns))
+		if w.Ns > 0 {
+			y = append(y, failing(w.Xs, w.Ns))
 		}
 	}
 	if kayentaHigh(x, y) {
@@ -177,13 +179,13 @@ func statistic(x, y []float64, mu float64) float64 {
 // pipe-cd/pipecd): every five minutes the exact Mann-Whitney test of five points
 // against five, and the first p at or under 0.05 ends it (failureLimit 0). Points
 // that are all the same, which the test cannot handle, count as no difference.
-func pipecd(minutes []window) float64 {
+func pipecd(minutes []worlds.Window) float64 {
 	const interval = 5
 	for m := interval; m <= len(minutes); m += interval {
 		var x, y []float64
 		for _, w := range minutes[m-interval : m] {
-			if w.nc > 0 && w.ns > 0 {
-				x, y = append(x, failing(w.xc, w.nc)), append(y, failing(w.xs, w.ns))
+			if w.Nc > 0 && w.Ns > 0 {
+				x, y = append(x, failing(w.Xc, w.Nc)), append(y, failing(w.Xs, w.Ns))
 			}
 		}
 		if len(x) > 0 && mannWhitney(x, y) <= 0.05 {
@@ -230,10 +232,10 @@ func mannWhitney(x, y []float64) float64 {
 // flagger is the example of Flagger's documentation: at least 99 % of the
 // candidate's requests succeed in each minute, ten failed checks roll back, ten
 // good ones promote.
-func flagger(minutes []window) float64 {
+func flagger(minutes []worlds.Window) float64 {
 	good, bad := 0, 0
 	for i, w := range minutes {
-		if w.nc > 0 && failing(w.xc, w.nc) <= 1 {
+		if w.Nc > 0 && failing(w.Xc, w.Nc) <= 1 {
 			good++
 		} else {
 			bad++
@@ -250,13 +252,13 @@ func flagger(minutes []window) float64 {
 
 // argo is the example of the documentation of Argo Rollouts: at least 95 % succeed
 // over five minutes, more than three failures abort.
-func argo(minutes []window) float64 {
+func argo(minutes []worlds.Window) float64 {
 	const interval = 5
 	bad := 0
 	for m := interval; m <= len(minutes); m += interval {
 		n, x := 0.0, 0.0
 		for _, w := range minutes[m-interval : m] {
-			n, x = n+w.nc, x+w.xc
+			n, x = n+w.Nc, x+w.Xc
 		}
 		if n > 0 && failing(x, n) > 5 {
 			bad++
@@ -270,13 +272,13 @@ func argo(minutes []window) float64 {
 
 // sprt is the best that can be done: it knows the ratio of the rates, and has the
 // same threshold and tolerance.
-func sprt(minutes func(m int) window, ratio, tolerance float64, horizon int) float64 {
+func sprt(minutes func(m int) worlds.Window, ratio, tolerance float64, horizon int) float64 {
 	null, sum := 1+tolerance, 0.0
 	for m := range horizon {
 		w := minutes(m)
-		if x := w.xc + w.xs; x > 0 {
-			share := w.nc / (w.nc + w.ns)
-			sum += w.xc*math.Log(ratio/null) - x*math.Log((1+share*(ratio-1))/(1+share*(null-1)))
+		if x := w.Xc + w.Xs; x > 0 {
+			share := w.Nc / (w.Nc + w.Ns)
+			sum += w.Xc*math.Log(ratio/null) - x*math.Log((1+share*(ratio-1))/(1+share*(null-1)))
 		}
 		if sum >= math.Log(20) {
 			return float64(m + 1)

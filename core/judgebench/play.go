@@ -6,8 +6,9 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/runner-pipelines/runner/core/internal/worlds"
 )
 
 // bench plays rows.
@@ -29,20 +30,7 @@ type result struct {
 func (b *bench) play(row string, n int, trial func(row string, i int) outcome) result {
 	start := time.Now()
 	outcomes := make([]outcome, n)
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range max(b.workers, 1) {
-		wg.Go(func() {
-			for i := range next {
-				outcomes[i] = trial(row, i)
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	worlds.Each(n, b.workers, func(i int) { outcomes[i] = trial(row, i) })
 	r := result{n: n}
 	for _, o := range outcomes {
 		if o.abort > 0 {
@@ -84,17 +72,9 @@ func mean(v []float64) float64 {
 	return sum / float64(len(v))
 }
 
-// wilson is the 95 % interval of a share.
-func wilson(k, n int) (low, high float64) {
-	const z = 1.959963984540054
-	p, m := float64(k)/float64(n), float64(n)
-	centre, half := p+z*z/(2*m), z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return max((centre-half)/(1+z*z/m), 0), min((centre+half)/(1+z*z/m), 1)
-}
-
 // share writes a share with its interval, in percent.
 func share(k, n int) string {
-	low, high := wilson(k, n)
+	low, high := worlds.Wilson(k, n)
 	return fmt.Sprintf("%s [%s-%s]", percent(float64(k)/float64(n)), percent(low), percent(high))
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/runner-pipelines/runner/core/internal/worlds"
 	"github.com/runner-pipelines/runner/sdk/analysis"
 )
 
@@ -30,24 +31,24 @@ var sections = []section{
 	{"Speed", "One processor. A look is one minute of 10 metrics with both verdicts; an hour is 60 of them.", speed},
 }
 
-func eq(perMinute, base float64) traffic {
-	return traffic{fmt.Sprintf("equal, %g/min, %g %%", perMinute, base*100), perMinute, perMinute, base}
+func eq(perMinute, base float64) worlds.Traffic {
+	return worlds.Traffic{Name: fmt.Sprintf("equal, %g/min, %g %%", perMinute, base*100), Candidate: perMinute, Stable: perMinute, Base: base}
 }
 
-func fivePercent(perMinute, base float64) traffic {
-	return traffic{fmt.Sprintf("5/95, %g/min, %g %%", perMinute, base*100), perMinute, 19 * perMinute, base}
+func fivePercent(perMinute, base float64) worlds.Traffic {
+	return worlds.Traffic{Name: fmt.Sprintf("5/95, %g/min, %g %%", perMinute, base*100), Candidate: perMinute, Stable: 19 * perMinute, Base: base}
 }
 
 // services are those of the rows about false aborts. The requests are the
 // candidate's.
-var services = []traffic{
+var services = []worlds.Traffic{
 	eq(100, 0.001), eq(100, 0.005), eq(1000, 0.005), eq(1000, 0.02),
 	fivePercent(10, 0.005), fivePercent(100, 0.005), fivePercent(1000, 0.005),
 }
 
-var natures = []nature{independent, drift, outage, betaMinutes, bursts, unaligned, longBursts}
+var natures = []worlds.Nature{worlds.Independent, worlds.Drift, worlds.Outage, worlds.BetaMinutes, worlds.Bursts, worlds.Unaligned, worlds.LongBursts}
 
-func (s setup) trial(row string, i int) outcome { return s.run(newDice(row, i)) }
+func (s setup) trial(row string, i int) outcome { return s.run(worlds.NewDice(row, i)) }
 
 func falseAborts(b *bench, out io.Writer) {
 	var rows [][]string
@@ -69,7 +70,7 @@ func falseAborts(b *bench, out io.Writer) {
 					}
 				}
 				limit := 0.05
-				if tolerance > 0 && n != longBursts {
+				if tolerance > 0 && n != worlds.LongBursts {
 					limit = 0.03
 				}
 				ok = ok && float64(worst)/float64(of) <= limit
@@ -106,8 +107,8 @@ func (b *bench) detect(x bad, row string) (cells []string, ratio float64, ok boo
 	r := b.play(row, b.runs, x.trial)
 	found := within(r.aborts, 60)
 	best := b.play(row+", SPRT", b.runs, func(row string, i int) outcome {
-		w := newWorld(x.Nature, x.Traffic, x.Effect, newDice(row, i))
-		return outcome{abort: sprt(func(m int) window { return w.minute(m, 1)[0] }, x.Effect, x.Tolerance, x.Minutes)}
+		w := worlds.New(x.Nature, x.Traffic, x.Effect, worlds.NewDice(row, i))
+		return outcome{abort: sprt(func(m int) worlds.Window { return w.Minute(m, 1)[0] }, x.Effect, x.Tolerance, x.Minutes)}
 	})
 	ratio = mean(r.aborts) / mean(best.aborts)
 	m := medianOf(r.aborts, r.n)
@@ -118,8 +119,8 @@ func (b *bench) detect(x bad, row string) (cells []string, ratio float64, ok boo
 }
 
 func detection(b *bench, out io.Writer) {
-	row := func(tolerance, effect float64, t traffic, found, median float64) bad {
-		return bad{setup{Tolerance: tolerance, Nature: independent, Traffic: t, Effect: effect}, found, median}
+	row := func(tolerance, effect float64, t worlds.Traffic, found, median float64) bad {
+		return bad{setup{Tolerance: tolerance, Nature: worlds.Independent, Traffic: t, Effect: effect}, found, median}
 	}
 	var rows [][]string
 	for _, x := range []bad{
@@ -152,9 +153,9 @@ func detection(b *bench, out io.Writer) {
 func clustered(b *bench, out io.Writer) {
 	var rows [][]string
 	for _, x := range []bad{
-		{setup{Nature: betaMinutes, Traffic: eq(100, 0.001), Effect: 10}, 0.99, 20},
-		{setup{Nature: betaMinutes, Traffic: eq(100, 0.005), Effect: 3}, 0.88, 27},
-		{setup{Nature: betaMinutes, Traffic: fivePercent(10, 0.005), Effect: 10}, 0.99, 18},
+		{setup{Nature: worlds.BetaMinutes, Traffic: eq(100, 0.001), Effect: 10}, 0.99, 20},
+		{setup{Nature: worlds.BetaMinutes, Traffic: eq(100, 0.005), Effect: 3}, 0.88, 27},
+		{setup{Nature: worlds.BetaMinutes, Traffic: fivePercent(10, 0.005), Effect: 10}, 0.99, 18},
 	} {
 		name := fmt.Sprintf("x%g, %s", x.Effect, x.Traffic.Name)
 		x.Minutes = 60
@@ -168,8 +169,8 @@ func clustered(b *bench, out io.Writer) {
 
 func several(b *bench, out io.Writer) {
 	var rows [][]string
-	for _, n := range []nature{independent, betaMinutes} {
-		for _, t := range []traffic{eq(100, 0.005), fivePercent(100, 0.005)} {
+	for _, n := range []worlds.Nature{worlds.Independent, worlds.BetaMinutes} {
+		for _, t := range []worlds.Traffic{eq(100, 0.005), fivePercent(100, 0.005)} {
 			name := fmt.Sprintf("all healthy, %s, %s", t.Name, n)
 			s := setup{Tolerance: 0.1, Nature: n, Traffic: t, Effect: 1, Metrics: 5, Minutes: 60}
 			r := b.play(name, b.runs, s.trial)
@@ -177,9 +178,9 @@ func several(b *bench, out io.Writer) {
 		}
 	}
 	for _, x := range []bad{
-		{setup{Nature: independent, Traffic: eq(100, 0.001), Effect: 10}, 0, 13},
-		{setup{Nature: independent, Traffic: eq(100, 0.005), Effect: 3}, 0, 20},
-		{setup{Nature: independent, Traffic: fivePercent(10, 0.005), Effect: 10}, 0, 10},
+		{setup{Nature: worlds.Independent, Traffic: eq(100, 0.001), Effect: 10}, 0, 13},
+		{setup{Nature: worlds.Independent, Traffic: eq(100, 0.005), Effect: 3}, 0, 20},
+		{setup{Nature: worlds.Independent, Traffic: fivePercent(10, 0.005), Effect: 10}, 0, 10},
 	} {
 		name := fmt.Sprintf("one x%g, %s, tolerance 0", x.Effect, x.Traffic.Name)
 		x.Metrics, x.Minutes = 5, 60
@@ -245,19 +246,19 @@ func passing(b *bench, out io.Writer) {
 		}
 		rows = append(rows, []string{name, share(len(r.passes), r.n), minutes(m), want, ok})
 	}
-	for _, n := range []nature{independent, betaMinutes, bursts, longBursts} {
-		for _, t := range []traffic{eq(100, 0.01), eq(1000, 0.005), eq(1000, 0.02), fivePercent(100, 0.01)} {
+	for _, n := range []worlds.Nature{worlds.Independent, worlds.BetaMinutes, worlds.Bursts, worlds.LongBursts} {
+		for _, t := range []worlds.Traffic{eq(100, 0.01), eq(1000, 0.005), eq(1000, 0.02), fivePercent(100, 0.01)} {
 			effect := max(1.5, 1+0.005/t.Base)
 			play(fmt.Sprintf("at the margin, %s, %s", t.Name, n), setup{Nature: n, Traffic: t, Effect: effect}, 0.05)
 		}
 	}
 	for _, x := range []struct {
-		t      traffic
-		n      nature
+		t      worlds.Traffic
+		n      worlds.Nature
 		median float64
 	}{
-		{eq(1000, 0.005), independent, 45}, {eq(1000, 0.02), independent, 20}, {eq(100, 0.001), independent, 0}, {eq(100, 0.005), independent, 0},
-		{fivePercent(100, 0.005), independent, 0}, {eq(1000, 0.005), betaMinutes, 0}, {eq(1000, 0.02), betaMinutes, 0}, {eq(100, 0.005), betaMinutes, 0},
+		{eq(1000, 0.005), worlds.Independent, 45}, {eq(1000, 0.02), worlds.Independent, 20}, {eq(100, 0.001), worlds.Independent, 0}, {eq(100, 0.005), worlds.Independent, 0},
+		{fivePercent(100, 0.005), worlds.Independent, 0}, {eq(1000, 0.005), worlds.BetaMinutes, 0}, {eq(1000, 0.02), worlds.BetaMinutes, 0}, {eq(100, 0.005), worlds.BetaMinutes, 0},
 	} {
 		play(fmt.Sprintf("healthy, %s, %s", x.t.Name, x.n), setup{Nature: x.n, Traffic: x.t, Effect: 1}, x.median)
 	}
@@ -267,7 +268,7 @@ func passing(b *bench, out io.Writer) {
 func sideBySide(b *bench, out io.Writer) {
 	var rows [][]string
 	for _, x := range []struct {
-		t      traffic
+		t      worlds.Traffic
 		effect float64
 	}{
 		{eq(100, 0.005), 1}, {eq(1000, 0.001), 1}, {eq(1000, 0.005), 1}, {eq(100, 0.02), 1},
@@ -281,16 +282,16 @@ func sideBySide(b *bench, out io.Writer) {
 		row := []string{name}
 		for _, p := range peers {
 			r := b.play(name+", "+p.Name, b.runs, func(_ string, i int) outcome {
-				w := newWorld(independent, x.t, x.effect, newDice(name, i)) // the same for all
-				hour := make([]window, 60)
+				w := worlds.New(worlds.Independent, x.t, x.effect, worlds.NewDice(name, i)) // the same for all
+				hour := make([]worlds.Window, 60)
 				for m := range hour {
-					hour[m] = w.minute(m, 1)[0]
+					hour[m] = w.Minute(m, 1)[0]
 				}
 				return outcome{abort: p.rule(hour)}
 			})
 			row = append(row, cell(r))
 		}
-		s := setup{Tolerance: 0.1, Nature: independent, Traffic: x.t, Effect: x.effect, Minutes: 60}
+		s := setup{Tolerance: 0.1, Nature: worlds.Independent, Traffic: x.t, Effect: x.effect, Minutes: 60}
 		rows = append(rows, append(row, "**"+cell(b.play(name+", ours", b.runs, s.trial))+"**"))
 	}
 	head := []string{"service"}
@@ -311,14 +312,14 @@ func cell(r result) string {
 
 func forecast(b *bench, out io.Writer) {
 	var rows [][]string
-	for _, n := range []nature{independent, betaMinutes} {
-		for _, t := range []traffic{eq(100, 0.001), eq(100, 0.005), eq(1000, 0.005), fivePercent(10, 0.005), fivePercent(100, 0.005)} {
+	for _, n := range []worlds.Nature{worlds.Independent, worlds.BetaMinutes} {
+		for _, t := range []worlds.Traffic{eq(100, 0.001), eq(100, 0.005), eq(1000, 0.005), fivePercent(10, 0.005), fivePercent(100, 0.005)} {
 			const days, horizon = 5, 3000
 			var said [3][]float64
 			for day := range days {
 				how := analysis.Standard()
 				m := analysis.Metric{Name: "m0", Better: "lower", Compare: how}
-				how.Past = learn(m, before(n, t, newDice("forecast "+t.Name, day)))
+				how.Past = worlds.Learn(m, worlds.Before(n, t, worlds.NewDice("forecast "+t.Name, day)), history)
 				for i, see := range m.Ahead(analysis.Expected{Candidate: t.Candidate, Stable: t.Stable, Interval: time.Minute, Bake: time.Hour}).See {
 					said[i] = append(said[i], see.After.Minutes())
 				}
@@ -345,7 +346,7 @@ func speed(b *bench, out io.Writer) {
 	var rows [][]string
 	for _, x := range []struct {
 		name  string
-		form  func(d dice, m int) analysis.Look
+		form  func(d worlds.Dice, m int) analysis.Look
 		known bool
 		limit time.Duration
 	}{

@@ -405,7 +405,7 @@ func (s *State) breachOfWait(n *nodeState, f *Decided) string {
 	}
 	if w.Verdict {
 		if comes = comes || n.def.Rollout.Analysis != nil; n.def.Rollout.Analysis == nil {
-			never = append(never, "a verdict, but the stage has no analysis")
+			never = append(never, "a verdict although the stage has no analysis")
 		}
 	}
 	if w.Approval != "" {
@@ -413,7 +413,7 @@ func (s *State) breachOfWait(n *nodeState, f *Decided) string {
 		if offered && !s.answered(n, w.Approval) {
 			comes = true
 		} else {
-			never = append(never, fmt.Sprintf("approval %q, which the stage does not offer or which was given", w.Approval))
+			never = append(never, fmt.Sprintf("approval %q although the stage has no such block, or has the answer already", w.Approval))
 		}
 	}
 	if w.Verification != "" || w.Ready {
@@ -432,7 +432,7 @@ func (s *State) breachOfWait(n *nodeState, f *Decided) string {
 	if comes {
 		return ""
 	}
-	return "it waits for " + strings.Join(never, " or ")
+	return "it waits for " + strings.Join(never, ", and for ")
 }
 
 func words(k CommandKind) string { return strings.ReplaceAll(string(k), "_", " ") }

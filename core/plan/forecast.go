@@ -45,7 +45,10 @@ func (m *maker) forecast(ctx context.Context, n *program.Node, out *Node, stable
 			f.Unknown = m.opts.Redactor.Redact(unknown)
 		} else {
 			j.Compare.Past = past
-			f.PerMinute, f.Share, f.Independent = past.PerMinute, slices.Max(past.Rates), past.Independent
+			f.PerMinute, f.Independent = past.PerMinute, past.Independent
+			if len(past.Bounds) == 0 {
+				f.Share = past.Rates[0]
+			}
 			f.Steps = forecastSteps(j, out.Simulation, set, parts[i])
 			if len(f.Steps) > 0 && !slices.ContainsFunc(f.Steps, func(s ForecastStep) bool { return !s.Blind }) {
 				diags = append(diags, blind(set.Metrics[i].Config.Range, f))
@@ -61,6 +64,18 @@ func besides(sim *Simulation) bool {
 	return slices.ContainsFunc(sim.Steps, func(st Step) bool { return st.Weight > 0 && st.Weight < target.Full })
 }
 
+// Traffic says for people what stable has.
+func (f Forecast) Traffic() string {
+	text := fmt.Sprintf("stable has %.0f a minute", f.PerMinute)
+	if f.PerMinute < 100 {
+		text = fmt.Sprintf("stable has %.2g a minute", f.PerMinute)
+	}
+	if f.Share > 0 {
+		text += fmt.Sprintf(", %.2g %% of them bad", 100*f.Share)
+	}
+	return text
+}
+
 func blind(at hcl.Range, f Forecast) *hcl.Diagnostic {
 	longest := slices.MaxFunc(f.Steps, func(a, b ForecastStep) int { return int(a.TimeMS - b.TimeMS) })
 	when := "could not be seen at all"
@@ -68,9 +83,9 @@ func blind(at hcl.Range, f Forecast) *hcl.Diagnostic {
 		when = "would be seen after " + analysis.About(milliseconds(see.AfterMS))
 	}
 	return diagnostics.Warning(at, "Analysis is blind",
-		"Stable has %.3g observations a minute, and %.2g %% of them are bad. A candidate that is ten times as bad %s, and step %q has %s. "+
+		"In this metric %s. A candidate that is ten times as bad %s, and step %q has %s. "+
 			"Give the steps more time (bake, deadline) or more traffic, measure something that happens more often, or set a limit with max.",
-		f.PerMinute, 100*f.Share, when, longest.Title, analysis.About(milliseconds(longest.TimeMS)))
+		f.Traffic(), when, longest.Title, analysis.About(milliseconds(longest.TimeMS)))
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -312,7 +312,7 @@ func (m *maker) simulate(ctx context.Context, n *program.Node, out *Node, k *ker
 			return append(diags, lacks...)
 		}
 		return append(diags, diagnostics.Error(subject, "Strategy cannot be carried out",
-			"In the simulation of this rollout the strategy does what it must not, or what its targets cannot do: %s.", contract.what))
+			"In the simulation of this rollout the strategy does what it must not, or what its targets cannot do: %s.\n\nCompare its attributes with what the stage and its targets offer. Where they fit, it is a mistake in the plugin of the strategy: take another version of it, or another strategy.", contract.what))
 	}
 	if err != nil {
 		return append(diags, Problem(err, bound, subject)...)

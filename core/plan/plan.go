@@ -95,8 +95,8 @@ type Forecast struct {
 	Metric string `json:"metric"`
 	// Unknown is why nothing can be said.
 	Unknown string `json:"unknown,omitempty"`
-	// PerMinute is how many observations stable has, Share how many of them are bad;
-	// of a distribution, at the bound where it is the largest.
+	// PerMinute is how many observations stable has, Share the share of bad ones among
+	// them; 0 for a distribution, which has one for each bound.
 	PerMinute float64 `json:"per_minute,omitempty"`
 	Share     float64 `json:"share,omitempty"`
 	// Independent says that bad observations of the past came independently.

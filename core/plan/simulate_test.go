@@ -214,7 +214,7 @@ func TestSimulationRefusesWhatCannotWork(t *testing.T) {
 		want  string
 	}{
 		{"harm is ignored", world{}, deaf.next, "it does not abort at 50% although harm is shown"},
-		{"an approval that nobody offers", world{approvals: []string{"half"}}, lost.next, "approval \"nobody\", which the stage does not offer"},
+		{"an approval that nobody offers", world{approvals: []string{"half"}}, lost.next, "approval \"nobody\" although the stage has no such block"},
 		{"a weight between the target's steps", world{step: 20 * percent}, up.next, "it asks for weight 50% on target \"t0\""},
 		{"it never ends", world{}, instead(started, func(in strategy.Snapshot) strategy.Decision {
 			return strategy.Decision{Wait: strategy.Wait{Until: in.Now.Add(time.Minute)}}

@@ -2,6 +2,7 @@ package program
 
 import (
 	"container/heap"
+	"fmt"
 	"sort"
 	"strings"
 
@@ -174,5 +175,26 @@ func cycle(nodes []*Node, after [][]int, sorted []int) *hcl.Diagnostic {
 	}
 	names = append(names, names[0])
 	return diagnostics.Error(subject, "Stages wait for each other",
-		"Each of these waits for the next, so none can ever start:\n  %s\nRemove one of the references, or one depends_on.", strings.Join(names, " → "))
+		"Each of these waits for the next, so none can ever start:\n  %s\nRemove one of the references, or one depends_on.%s",
+		strings.Join(names, " → "), ahead(nodes, path))
+}
+
+// ahead says what was probably meant where a stage waits for all instances of
+// another, and so also for those of later environments.
+func ahead(nodes []*Node, path []int) string {
+	for i, at := range path {
+		from, to := nodes[at].Stage, nodes[path[(i+1)%len(path)]].Stage
+		if from == nil || to == nil || from.Environment == nil || from.Environment == to.Environment || to.Config.ForEach == nil {
+			continue
+		}
+		whole := to.Addr
+		whole.Module, whole.Key, whole.Keyed = "", "", false
+		for _, n := range nodes {
+			if s := n.Stage; s != nil && s.Config == to.Config && s.Environment == from.Environment {
+				return fmt.Sprintf(" %s waits for every instance of %s, also for those of later environments. To wait for that of its own environment, write %s[each.key].",
+					nodes[at].ID, whole, whole)
+			}
+		}
+	}
+	return ""
 }

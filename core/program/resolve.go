@@ -88,7 +88,7 @@ func (p *Program) resolveAction(n *Node) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	refuse := func(given bool, what string, at hcl.Range) {
 		if given {
-			diags = append(diags, misplaced(at, what, "moves traffic", `component %q runs once; only a stage with a target can have it`, c.Use.Component))
+			diags = append(diags, misplaced(at, what, "is for a rollout", `component %q runs once and moves no traffic. Remove it, or use a component that is a target`, c.Use.Component))
 		}
 	}
 	if c.Strategy != nil {

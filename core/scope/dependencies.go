@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/runner-pipelines/runner/core/addr"
 	"github.com/runner-pipelines/runner/core/block"
@@ -280,8 +281,11 @@ func (id nameID) expression() (*Context, hcl.Expression) {
 func (w *dependencyWalk) dependsOn(c *Context, expr hcl.Expression) {
 	r, ok := wholeReference(expr)
 	if !ok {
-		w.diags = append(w.diags, diagnostics.Error(expr.Range(), "Invalid depends_on",
-			`Each element names a stage or a module: stage.NAME, stage.NAME["KEY"], module.NAME.`))
+		detail := `Each element names a stage or a module: stage.NAME, stage.NAME["KEY"], module.NAME.`
+		if text, diags := expr.Value(nil); !diags.HasErrors() && text.Type() == cty.String && !block.InJSON(expr.Range()) {
+			detail += " Write it without quotes."
+		}
+		w.diags = append(w.diags, diagnostics.Error(expr.Range(), "Invalid depends_on", "%s", detail))
 		return
 	}
 	name, _ := r.name()
@@ -292,11 +296,7 @@ func (w *dependencyWalk) dependsOn(c *Context, expr hcl.Expression) {
 		return
 	}
 	if c.module.calls[name] == nil {
-		names := make([]string, len(c.module.config.Calls))
-		for i, call := range c.module.config.Calls {
-			names[i] = call.Name
-		}
-		w.diags = append(w.diags, diagnostics.Error(r.SourceRange(), "Unknown module", "No module is named %q.%s", name, diagnostics.Suggest(name, names)))
+		w.diags = append(w.diags, unknownModule(r, c.module, name))
 		return
 	}
 	for _, m := range w.modules(c, r, name) {

@@ -68,7 +68,7 @@ func (s *Scope) elementsOf(v cty.Value, at hcl.Range) ([]element, *hcl.Diagnosti
 	}
 	hint := ""
 	if ty == cty.Number {
-		hint = ` For a number of instances, write [for i in range(3) : "${i}"].`
+		hint = ` For a number of instances, write [for i in range(3) : "n${i}"].`
 	}
 	return nil, diagnostics.Error(at, "Invalid for_each", "The value is a %s. Give a list of strings, a map or an object.%s", ty.FriendlyName(), hint)
 }

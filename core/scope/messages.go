@@ -59,11 +59,21 @@ func explainOne(d *hcl.Diagnostic) {
 	case "Call to unknown function":
 		d.Summary, d.Detail = "Unknown function", lang.NoFunction(d)
 	}
-	d.Detail = noTuples.Replace(d.Detail)
+	d.Detail = plainer.Replace(d.Detail)
 }
 
-// noTuples calls by their names what people write in brackets.
-var noTuples = strings.NewReplacer("have tuple", "have list", "is tuple", "is list", "convert tuple", "convert list", "type tuple", "type list")
+// plainer says what the evaluator says in words for those who only write pipelines,
+// and calls by their names what they write in brackets.
+var plainer = strings.NewReplacer(
+	"The given key does not identify an element in this collection value. An object only supports looking up attributes by name, not by numeric index.",
+	`The elements of this value have names and no numbers. Write the name in brackets, such as ["NAME"].`,
+	"The given key does not identify an element in this collection value: the given index is greater than or equal to the length of the collection.",
+	"The list has no element with this number: it is shorter. The first element is [0].",
+	"The given key does not identify an element in this collection value: a number is required.",
+	"The elements of a list have numbers and no names. The first element is [0].",
+	"Can't access attributes on a primitive-typed value", "The value has no attributes, for it is no object",
+	`Invalid value for "v" parameter: `, "The value does not fit: ",
+	"have tuple", "have list", "is tuple", "is list", "convert tuple", "convert list", "type tuple", "type list")
 
 // missingAttribute finds which name was looked for, and among which.
 func missingAttribute(d *hcl.Diagnostic) (name string, have []string, ok bool) {

@@ -67,7 +67,7 @@ func (in *inputs) unknownRoot(r ref) *hcl.Diagnostic {
 			"%q can be named where a block asks for it, and has no value that could be used in an expression.", r.text(2))
 	case slices.Contains(roots, root):
 		return diagnostics.Error(r.SourceRange(), "Reference not allowed here",
-			"%q has a meaning in verify, metric and rollback blocks only.", root)
+			"%q has a meaning in %s blocks only.", root, meaningful(root))
 	}
 	hint := diagnostics.Suggest(root, roots)
 	switch {
@@ -86,6 +86,14 @@ func (in *inputs) unknownRoot(r ref) *hcl.Diagnostic {
 		hint = " References begin with " + strings.Join(roots[:11], ", ") + "."
 	}
 	return diagnostics.Error(r.SourceRange(), "Unknown name", "Nothing is called %q here.%s", root, hint)
+}
+
+// meaningful are the blocks in which a root that is not for everywhere can stand.
+func meaningful(root string) string {
+	if root == "self" {
+		return "rollback"
+	}
+	return "verify and metric"
 }
 
 // interpolated reports whether ${ stands right before a place.
@@ -221,7 +229,8 @@ func (in *inputs) addEnvironment(r ref) {
 	}
 	if len(r.Traversal) > 1 {
 		if name, ok := attr(r.Traversal[1]); ok && !slices.Contains(names, name) {
-			in.failUnlessTried(r, diagnostics.Error(r.SourceRange(), "Unknown environment", "No environment is named %q.%s", name, diagnostics.Suggest(name, names)))
+			in.failUnlessTried(r, diagnostics.Error(r.SourceRange(), "Unknown environment", "No environment is named %q.%s", name,
+				diagnostics.SuggestOr(name, names, "Declare it with environment %q { … }.", name)))
 			return
 		}
 	}
@@ -299,18 +308,24 @@ func unknownStage(r ref, m *module, name string) *hcl.Diagnostic {
 	if m.addr != "" {
 		where = " in this module"
 	}
-	return diagnostics.Error(r.SourceRange(), "Unknown stage", "No stage is named %q%s.%s", name, where, diagnostics.Suggest(name, names))
+	return diagnostics.Error(r.SourceRange(), "Unknown stage", "No stage is named %q%s.%s", name, where,
+		diagnostics.SuggestOr(name, names, "Declare it with stage %q { … }.", name))
+}
+
+func unknownModule(r ref, m *module, name string) *hcl.Diagnostic {
+	names := make([]string, len(m.config.Calls))
+	for i, c := range m.config.Calls {
+		names[i] = c.Name
+	}
+	return diagnostics.Error(r.SourceRange(), "Unknown module", "No module is named %q.%s", name,
+		diagnostics.SuggestOr(name, names, "Declare it with module %q { … }.", name))
 }
 
 func (in *inputs) addModule(r ref, name string) {
 	m := in.c.module
 	call := m.calls[name]
 	if call == nil {
-		names := make([]string, len(m.config.Calls))
-		for i, c := range m.config.Calls {
-			names[i] = c.Name
-		}
-		in.fail(diagnostics.Error(r.SourceRange(), "Unknown module", "No module is named %q.%s", name, diagnostics.Suggest(name, names)))
+		in.fail(unknownModule(r, m, name))
 		return
 	}
 	all, made := m.children[name]

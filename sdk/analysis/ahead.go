@@ -134,7 +134,11 @@ func (f *foresight) normal() {
 // may be assumed, one block.
 func (f *foresight) look(c evidence.Config, rate, ratio float64) evidence.Rates {
 	length := f.x.Interval
-	if block := max(c.Block, evidence.DefaultBlock); !c.Independent && length < block {
+	block := c.Block
+	if block <= 0 {
+		block = evidence.DefaultBlock
+	}
+	if !c.Independent && length < block {
 		length = block
 	}
 	if length <= 0 {

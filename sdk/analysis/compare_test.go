@@ -453,3 +453,16 @@ func TestAnyComparedLooks(t *testing.T) {
 		}
 	})
 }
+
+// Where nothing may be assumed a block counts once, so shorter ones are seen sooner.
+func TestAheadGoesByTheBlock(t *testing.T) {
+	see := func(block time.Duration) time.Duration {
+		how := analysis.Standard()
+		how.Block = block
+		m := analysis.Metric{Name: "errors", Compare: how}
+		return m.Ahead(analysis.Expected{Candidate: 1e5, Stable: 1e5, Rate: 0.01, Interval: time.Second, Bake: time.Hour}).See[2].After
+	}
+	if minute, short := see(0), see(5*time.Second); short == 0 || minute < 10*short {
+		t.Errorf("ten times the harm is seen after %s with blocks of a minute, after %s with blocks of 5 s", minute, short)
+	}
+}

@@ -23,7 +23,7 @@ func FuzzResponses(f *testing.F) {
 			Target: wire.CapabilitiesToPB(target.Capabilities{SideBySide: true, Weights: target.PercentSteps, Step: 1}),
 		}}},
 		&strategypb.NextResponse{Why: "because", Memory: []byte("m")},
-		&metricspb.MeasureResponse{},
+		&metricspb.MeasureResponse{}, &metricspb.PastResponse{},
 		&pluginpb.Failure{Diagnostics: []*pluginpb.Diagnostic{{Summary: "s", Path: &pluginpb.Path{Steps: []*pluginpb.Step{{}}}}}},
 		&pluginpb.Value{Json: []byte(`{"a":[1]}`), Unknown: []*pluginpb.Path{{Steps: []*pluginpb.Step{{}}}}},
 	} {
@@ -64,6 +64,14 @@ func FuzzResponses(f *testing.F) {
 			if m, err := wire.MeasurementFromPB(measured); err == nil {
 				if _, err := wire.MeasurementToPB(m); err != nil {
 					t.Fatalf("a measurement was read and cannot be written: %v", err)
+				}
+			}
+		})
+		past := &metricspb.PastResponse{}
+		read(past, func() {
+			if m, err := wire.PastFromPB(past); err == nil {
+				if _, err := wire.PastToPB(m); err != nil {
+					t.Fatalf("a past was read and cannot be written: %v", err)
 				}
 			}
 		})

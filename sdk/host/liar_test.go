@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
@@ -138,6 +139,26 @@ func (l *liar) Measure(context.Context, *metricspb.MeasureRequest) (*metricspb.M
 	return &metricspb.MeasureResponse{Releases: []*metricspb.ReleaseMeasurement{{Release: "r"}}}, nil
 }
 
+func (l *liar) Past(_ context.Context, req *metricspb.PastRequest) (*metricspb.PastResponse, error) {
+	window := func(from, to int64, release string) *metricspb.PastWindow {
+		return &metricspb.PastWindow{
+			From: &timestamppb.Timestamp{Seconds: from}, To: &timestamppb.Timestamp{Seconds: to},
+			Data: &metricspb.ReleaseMeasurement{Release: release, Data: &metricspb.ReleaseMeasurement_Counter{Counter: &metricspb.Counter{N: 1}}},
+		}
+	}
+	switch req.GetComponent() {
+	case "another":
+		return &metricspb.PastResponse{Windows: []*metricspb.PastWindow{window(0, 60, "s")}}, nil
+	case "backwards":
+		return &metricspb.PastResponse{Windows: []*metricspb.PastWindow{window(60, 120, "r"), window(0, 60, "r")}}, nil
+	case "empty":
+		return &metricspb.PastResponse{Windows: []*metricspb.PastWindow{window(60, 60, "r")}}, nil
+	case "endless":
+		return &metricspb.PastResponse{Windows: make([]*metricspb.PastWindow, host.MaxEntries+1)}, nil
+	}
+	return &metricspb.PastResponse{Windows: []*metricspb.PastWindow{{Data: &metricspb.ReleaseMeasurement{Release: "r"}}}}, nil
+}
+
 func (l *liar) Reconcile(context.Context, *pluginpb.ReconcileRequest) (*pluginpb.ReconcileResponse, error) {
 	return &pluginpb.ReconcileResponse{State: pluginpb.ReconcileState_RECONCILE_STATE_DONE}, nil
 }
@@ -192,6 +213,12 @@ func TestBrokenProtocolIsNamed(t *testing.T) {
 			return err
 		}
 	}
+	past := func(component string) func() error {
+		return func() error {
+			_, err := p.Past(ctx, key(), component, none, target.Release{ID: "r"}, time.Time{}, time.Time{}, time.Minute)
+			return err
+		}
+	}
 	for name, tt := range map[string]struct {
 		call func() error
 		want string
@@ -223,6 +250,11 @@ func TestBrokenProtocolIsNamed(t *testing.T) {
 			_, err := p.Measure(ctx, key(), "x", none, []target.Release{{ID: "r"}}, time.Time{}, time.Time{})
 			return err
 		}, `release "r" has no data`},
+		"past without data":           {past("x"), `release "r" has no data`},
+		"past of another release":     {past("another"), `it told the past of release "s"`},
+		"past backwards":              {past("backwards"), "begins before the one before it ended"},
+		"past in windows without end": {past("empty"), "is empty"},
+		"endless past":                {past("endless"), "windows of the past"},
 		"reconcile": {func() error {
 			_, err := p.Reconcile(ctx, key(), "action", "x", "run", none, nil)
 			return err

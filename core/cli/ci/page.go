@@ -36,7 +36,7 @@ func (p Page) Markdown() string {
 		if n.Started != 0 && n.Ended != 0 {
 			took = view.Span(time.Duration(n.Ended-n.Started) * time.Millisecond)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s %s | %s | %s |\n", strings.ReplaceAll(n.ID, "|", "\\|"), sign(n.Outcome), outcome(n), took, cell(n.Why+traffic(n)))
+		fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n", code(n.ID), sign(n.Outcome), outcome(n), took, cell(n.Why+traffic(n)))
 	}
 	if len(p.Summary.Next) > 0 {
 		b.WriteString("\nNext:\n```sh\n" + strings.Join(p.Summary.Next, "\n") + "\n```\n")
@@ -83,6 +83,15 @@ func sign(o kernel.Outcome) string {
 }
 
 // cell is text that stays within a cell of a table and draws nothing by itself.
-func cell(text string) string {
-	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ", "<", "&lt;", ">", "&gt;", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[").Replace(text)
+func cell(text string) string { return inert.Replace(text) }
+
+// code is the name of a stage, whose key may be any text, within a cell.
+func code(name string) string {
+	if strings.ContainsAny(name, "|`\\\n\r") {
+		return "<code>" + inert.Replace(name) + "</code>"
+	}
+	return "`" + name + "`"
 }
+
+var inert = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "\\", "&#92;", "\n", " ", "\r", " ",
+	"`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "~", "\\~")

@@ -235,7 +235,12 @@ func tell(opts *Options, found findings, p *pipeline) error {
 	if opts.Dir != "" {
 		where = " -chdir=" + opts.Dir
 	}
-	_, err := fmt.Fprintf(out, "Wrote %s of pipeline %q. To go on:\n  runner%s init\n  runner%s plan\n",
-		filepath.Join(opts.Dir, fileName), p.Name, where, where)
+	values := ""
+	if p.Has("docker") {
+		// The one variable for which nothing can be guessed.
+		values = " -var registry=…"
+	}
+	_, err := fmt.Fprintf(out, "Wrote %s of pipeline %q. To go on:\n  runner%s init\n  runner%s plan%s\n",
+		filepath.Join(opts.Dir, fileName), p.Name, where, where, values)
 	return err
 }

@@ -140,7 +140,7 @@ Found a Helm chart in charts/shop.
 Found Terraform files in infra.
 Wrote pipeline.hcl of pipeline "shop". To go on:
   runner init
-  runner plan
+  runner plan -var registry=…
 `
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

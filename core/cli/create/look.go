@@ -111,6 +111,14 @@ func (f findings) parts() []string {
 	return slices.DeleteFunc(slices.Clone(allParts), func(part string) bool { return !found[part] })
 }
 
+// in says where something lies, unless it is the folder itself.
+func in(folder string) string {
+	if folder == "." {
+		return ""
+	}
+	return " in " + folder
+}
+
 // lines tell people what was found.
 func (f findings) lines() []string {
 	var out []string
@@ -126,7 +134,7 @@ func (f findings) lines() []string {
 	}
 	add(f.Node, node)
 	add(f.Docker, "a Dockerfile")
-	add(f.Chart != "", "a Helm chart in "+f.Chart)
-	add(f.Terraform != "", "Terraform files in "+f.Terraform)
+	add(f.Chart != "", "a Helm chart"+in(f.Chart))
+	add(f.Terraform != "", "Terraform files"+in(f.Terraform))
 	return out
 }

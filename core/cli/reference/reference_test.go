@@ -39,7 +39,7 @@ func TestRealPagesOfPluginsAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"canary", "local"} {
+	for _, name := range []string{"canary", "local", "prometheus"} {
 		t.Run(name, func(t *testing.T) {
 			p, err := host.Start(t.Context(), host.Config{
 				Name: name, Command: []string{filepath.Join(bin, "runner-plugin-"+name)}, Dir: t.TempDir(),

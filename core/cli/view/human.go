@@ -284,7 +284,12 @@ func (h *Human) Summary(s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := h.out
-	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s\n", s.Run, Ending(s), Span(s.Elapsed))
+	// What follows from the ending is said behind how long it took.
+	how, more := Ending(s), ""
+	if i := strings.IndexAny(how, ";,"); i >= 0 {
+		how, more = how[:i], how[i:]
+	}
+	_, _ = fmt.Fprintf(out, "\nRun %s: %s after %s%s\n", s.Run, how, Span(s.Elapsed), more)
 	writeNodes(out, s.Nodes)
 	for _, name := range slices.Sorted(maps.Keys(s.Outputs)) {
 		_, _ = fmt.Fprintf(out, "  %s = %s\n", name, s.Outputs[name])

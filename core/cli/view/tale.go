@@ -291,11 +291,7 @@ func (t *tale) forecast(f plan.Forecast) {
 		t.add(1, speaks, "%s: compared with stable; how soon harm is seen cannot be told: %s", f.Metric, f.Unknown)
 		return
 	}
-	much := fmt.Sprintf("%.0f", f.PerMinute)
-	if f.PerMinute < 100 {
-		much = fmt.Sprintf("%.2g", f.PerMinute)
-	}
-	t.add(1, speaks, "%s: stable has %s a minute, %.2g %% of them bad; how soon more is seen:", f.Metric, much, 100*f.Share)
+	t.add(1, speaks, "%s: %s; how soon more is seen:", f.Metric, f.Traffic())
 	for _, st := range f.Steps {
 		var parts []string
 		for _, see := range st.See {

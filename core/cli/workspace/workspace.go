@@ -47,6 +47,8 @@ type Workspace struct {
 	// Dir is the pipeline's directory, Data its .runner.
 	Dir, Data string
 	Lock      *lockfile.File
+	// illegible: the lock file has mistakes, so that Lock may lack plugins.
+	illegible bool
 	settings  *discover.Settings
 	Catalog   *catalog.Catalog
 	Redactor  *redact.Redactor
@@ -64,6 +66,9 @@ func (w *Workspace) Check(vars, files []string) hcl.Diagnostics {
 		return nil
 	}
 	if diags := w.Initialised(); diags.HasErrors() {
+		if w.illegible {
+			return nil // what was said about the lock file is why
+		}
 		return diags
 	}
 	_, diags, err := w.Program(vars, files)
@@ -110,6 +115,7 @@ func Open(env *command.Env) (*Workspace, hcl.Diagnostics) {
 	set, more := discover.LoadSettings(env.LookupEnv)
 	diags = append(diags, more...)
 	lock, more := pluginhost.LoadLock(w.LockPath(), w.Data, set)
+	w.illegible = more.HasErrors()
 	diags = append(diags, more...)
 	if lock == nil {
 		lock = &lockfile.File{}

@@ -126,6 +126,8 @@ func (c *Catalog) unknownPlugin(name string) error {
 	detail := fmt.Sprintf("required_plugins declares no plugin %q.", name)
 	if near := nearest(name, names); near != "" {
 		detail += fmt.Sprintf(" Did you mean %q?", near)
+	} else {
+		detail += fmt.Sprintf(" Add it there with its source, such as %s = { source = \"runner/%s\" }, and run:\n\n  runner init", name, name)
 	}
 	return problem(CodeUnknownPlugin, "Unknown plugin", "%s", detail)
 }

@@ -44,6 +44,8 @@
  * @property {boolean} [sticky]
  * @property {boolean} [mirror]
  * @property {boolean} [headerRouting]
+ * @property {Record<string, {component: string, config?: Record<string, string>, better: "lower" | "higher" | "same"}>} [metrics]
+ *   ready-made metrics of its releases, such as error_rate
  *
  * @typedef {object} Target all its operations are convergent; weights are thousandths of a percent
  * @property {import("./schema.js").Body} config
@@ -70,6 +72,7 @@
  * @property {string} [doc]
  * @property {(config, report: import("./problem.js").Report) => void} [validate]
  * @property {(config, req) => Promise<{releases, completeUntil}>} measure req.releases, req.from, req.to
+ * @property {(config, req) => Promise<{windows, reason?}>} [past] req.release, req.from, req.to, req.window in milliseconds; a window is {from, to, data}
  */
 import { defaults, wrongDefaults } from "./decode.js";
 import { schemaMessage } from "./schema.js";
@@ -82,7 +85,7 @@ const common = ["config", "doc", "validate"];
 /** By kind: where its components are listed, what each must have, and may. */
 const shapes = {
   action: { key: "actions", must: ["run"], may: ["outputs", "convergent", "plan", "undo", "read", "reconcile"] },
-  metrics: { key: "metrics", must: ["measure"], may: [] },
+  metrics: { key: "metrics", must: ["measure"], may: ["past"] },
   strategy: { key: "strategies", must: ["needs", "next"], may: [] },
   target: { key: "targets", must: ["capabilities", "observe", "install", "setWeight", "settle", "retire"], may: ["plan", "scale"] },
 };
@@ -105,7 +108,8 @@ function operations(kind, c) {
         ...["install", "set_weight", "settle", "retire", ...(c.scale ? ["scale"] : [])].map((name) => operation(name, "convergent")),
       ];
   }
-  return [operation(kind === "strategy" ? "next" : "measure", "read")];
+  if (kind === "strategy") return [operation("next", "read")];
+  return [operation("measure", "read"), ...(c.past ? [operation("past", "read")] : [])];
 }
 
 /** Finds components, and says what Describe answers. All mistakes are found at once. */

@@ -8,7 +8,7 @@ import { decode, encode } from "./decode.js";
 import { Problem, Refusal, hasErrors, mistake, problemOf } from "./problem.js";
 import { allows } from "./weights.js";
 import {
-  answerValues, artifactsTo, bytes, callFrom, capabilitiesFrom, capabilitiesTo, changesTo, diagnosticsTo, durationTo, emptyValue, failureTo,
+  answerValues, artifactsTo, bytes, callFrom, capabilitiesFrom, capabilitiesTo, changesTo, diagnosticsTo, durationFrom, durationTo, emptyValue, failureTo,
   handleFrom, handleTo, kinds, pathTo, releaseFrom, releaseTo, states, text, timeFrom, timeTo, valueFrom, verdictValues, wayBackTo,
 } from "./wire.js";
 
@@ -251,6 +251,13 @@ export function metricsService(calls) {
     }, async (c, config, req) => {
       const m = await c.measure(config, req);
       return { releases: m.releases.map(measuredTo), completeUntil: timeTo(m.completeUntil) };
+    }),
+    past: (callee, callback) => calls.question(callee, callback, {
+      kind: "metrics", name: "past", method: "past", failed: asFailure,
+      more: { release: releaseFrom(callee.request.release), from: timeFrom(callee.request.from), to: timeFrom(callee.request.to), window: durationFrom(callee.request.window) },
+    }, async (c, config, req) => {
+      const p = await c.past(config, req);
+      return { windows: p.windows.map((w) => ({ from: timeTo(w.from), to: timeTo(w.to), data: measuredTo(w.data) })), reason: text(p.reason ?? "") };
     }),
   };
 }

@@ -133,12 +133,23 @@ export function capabilitiesTo(c) {
   return {
     sideBySide: c.sideBySide, weights: weightKinds.to(weights, "weights"), weightStep: c.step ?? 0, propagation: durationTo(c.propagation),
     releaseAddress: c.releaseAddress, releaseMetrics: c.releaseMetrics, capacity: c.capacity, sticky: c.sticky, mirror: c.mirror, headerRouting: c.headerRouting,
+    metrics: readyTo(c.metrics ?? {}),
   };
 }
+
+const sorted = (o) => Object.entries(o).sort(([a], [b]) => (a < b ? -1 : 1));
+
+const readyTo = (metrics) => sorted(metrics).map(([name, m]) => {
+  if (!m.component || !["lower", "higher", "same"].includes(m.better)) {
+    throw new TypeError(`capabilities: the ready-made metric ${JSON.stringify(name)} needs a component, and better as lower, higher or same`);
+  }
+  return { name, component: m.component, better: m.better, config: sorted(m.config ?? {}).map(([attr, value]) => ({ name: attr, value: String(value) })) };
+});
 
 export const capabilitiesFrom = (c) => ({
   sideBySide: c.sideBySide, weights: weightKinds.from(c.weights) ?? "none", step: c.weightStep, propagation: durationFrom(c.propagation),
   releaseAddress: c.releaseAddress, releaseMetrics: c.releaseMetrics, capacity: c.capacity, sticky: c.sticky, mirror: c.mirror, headerRouting: c.headerRouting,
+  metrics: Object.fromEntries((c.metrics ?? []).map((m) => [m.name, { component: m.component, better: m.better, config: Object.fromEntries(m.config.map((a) => [a.name, a.value])) }])),
 });
 
 export const needsTo = (n) => ({

@@ -6,8 +6,8 @@ _runner() {
   local -a found open
   while IFS=$'\t' read -r value about; do
     case $value in
-      :files) _files ;;
-      :dirs) _files -/ ;;
+      :files) compset -P '-*='; _files ;;
+      :dirs) compset -P '-*='; _files -/ ;;
       *=) open+=("$value") ;;
       *) found+=("${value//:/\\:}${about:+:$about}") ;;
     esac

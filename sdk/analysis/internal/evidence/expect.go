@@ -100,35 +100,77 @@ func (x Rates) valid() bool {
 }
 
 func (x Rates) draw(r *rand.Rand, to time.Time) Look {
-	xc, xs := min(number(r, x.Nc*x.Pc, x.Index), x.Nc), min(number(r, x.Ns*x.Ps, x.Index), x.Ns)
+	xc, xs := number(r, x.Nc, x.Pc, x.Index), number(r, x.Ns, x.Ps, x.Index)
 	return Look{From: to.Add(-x.Length), To: to, Xc: xc, Xs: xs, Nc: x.Nc, Ns: x.Ns, Ec: x.Nc, Es: x.Ns}
 }
 
-// number draws a Poisson number, or a negative binomial one of the given index:
-// a Poisson number of clusters whose sizes have the logarithmic distribution. Large
-// ones are drawn from a normal distribution.
-func number(r *rand.Rand, mean, index float64) float64 {
-	index = max(index, 1)
-	if mean > 100*index {
-		return math.Round(max(mean+math.Sqrt(mean*index)*r.NormFloat64(), 0))
+// number draws how many of n observations are bad, each with probability p: a
+// binomial number, or for an index above one a beta-binomial one, whose share is
+// drawn first. Large ones are drawn from a normal distribution.
+func number(r *rand.Rand, n, p, index float64) float64 {
+	mean := n * p
+	if mean > 100*max(index, 1) {
+		return math.Round(min(max(mean+math.Sqrt(mean*(1-p)*max(index, 1))*r.NormFloat64(), 0), n))
 	}
-	if index < 1.01 {
-		return poisson(r, mean)
+	if index >= 1.01 && p > 0 && p < 1 {
+		// How much alike the observations of one look are.
+		alike := min((index-1)/max(n-1, index), mostAlike)
+		a, b := gamma(r, p*(1/alike-1)), gamma(r, (1-p)*(1/alike-1))
+		if a+b > 0 {
+			p = a / (a + b)
+		}
 	}
-	n, theta := 0.0, 1-1/index
-	for range int(poisson(r, mean/(index-1)*math.Log(index))) {
-		// A uniform power of 1-theta, and then a geometric number.
-		q := -math.Expm1(r.Float64() * math.Log1p(-theta))
-		n += 1 + math.Floor(math.Log(1-r.Float64())/math.Log(q))
-	}
-	return n
+	return binomial(r, n, p)
 }
 
-func poisson(r *rand.Rand, mean float64) (n float64) {
-	for at := r.ExpFloat64(); at < mean; at += r.ExpFloat64() {
-		n++
+// mostAlike keeps a look from being all bad or all good.
+const mostAlike = 0.95
+
+// binomial draws by going from one bad observation to the next one; where there are
+// many, from a normal distribution.
+func binomial(r *rand.Rand, n, p float64) float64 {
+	switch {
+	case p >= 1:
+		return n
+	case p > 0.5:
+		return n - binomial(r, n, 1-p)
+	case p <= 0:
+		return 0
+	case n*p > 1000:
+		return math.Round(min(max(n*p+math.Sqrt(n*p*(1-p))*r.NormFloat64(), 0), n))
 	}
-	return n
+	// What is over of a whole number of observations counts by chance.
+	whole := math.Floor(n)
+	if r.Float64() < n-whole {
+		whole++
+	}
+	x, skip := 0.0, math.Log1p(-p)
+	for at := math.Floor(math.Log(1-r.Float64())/skip) + 1; at <= whole; at += math.Floor(math.Log(1-r.Float64())/skip) + 1 {
+		x++
+	}
+	return min(x, n)
+}
+
+// gamma draws from a gamma distribution of scale 1 (Marsaglia and Tsang, 2000).
+func gamma(r *rand.Rand, shape float64) float64 {
+	boost := 1.0
+	if shape < 1 {
+		boost = math.Pow(1-r.Float64(), 1/shape)
+		shape++
+	}
+	d := shape - 1.0/3
+	c := 1 / math.Sqrt(9*d)
+	for {
+		x := r.NormFloat64()
+		v := 1 + c*x
+		if v <= 0 {
+			continue
+		}
+		v = v * v * v
+		if math.Log(1-r.Float64()) < x*x/2+d-d*v+d*math.Log(v) {
+			return boost * d * v
+		}
+	}
 }
 
 // guess is about after how many looks the evidence gets there: as many as its mean

@@ -1,4 +1,4 @@
-package main
+package worlds
 
 import (
 	"math"
@@ -7,19 +7,21 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// dice draw random numbers. Every trial has its own, seeded by its number, so
+// Dice draw random numbers. Every trial has its own, seeded by its number, so
 // that a row comes out the same whoever runs it.
-type dice struct{ *rand.Rand }
+type Dice struct{ *rand.Rand }
 
-func newDice(row string, trial int) dice {
+// NewDice are those of a trial of the row of this name.
+func NewDice(row string, trial int) Dice {
 	seed := uint64(14695981039346656037)
 	for _, c := range []byte(row) {
 		seed = (seed ^ uint64(c)) * 1099511628211
 	}
-	return dice{rand.New(rand.NewPCG(seed, uint64(trial)))}
+	return Dice{rand.New(rand.NewPCG(seed, uint64(trial)))}
 }
 
-func (d dice) poisson(mean float64) float64 {
+// Poisson draws a count of this mean.
+func (d Dice) Poisson(mean float64) float64 {
 	if mean <= 0 {
 		return 0
 	}
@@ -33,14 +35,15 @@ func (d dice) poisson(mean float64) float64 {
 	return distuv.Poisson{Lambda: mean, Src: d}.Rand()
 }
 
-func (d dice) binomial(n, p float64) float64 {
+// Binomial draws how many of n come up, each with probability p.
+func (d Dice) Binomial(n, p float64) float64 {
 	switch {
 	case n <= 0 || p <= 0:
 		return 0
 	case p >= 1:
 		return n
 	case p > 0.5:
-		return n - d.binomial(n, 1-p)
+		return n - d.Binomial(n, 1-p)
 	case n*p < 10:
 		// Jump from success to success.
 		k, at, log := 0.0, 0.0, math.Log1p(-p)
@@ -55,6 +58,6 @@ func (d dice) binomial(n, p float64) float64 {
 	return distuv.Binomial{N: n, P: p, Src: d}.Rand()
 }
 
-func (d dice) beta(a, b float64) float64 {
+func (d Dice) beta(a, b float64) float64 {
 	return distuv.Beta{Alpha: a, Beta: b, Src: d}.Rand()
 }
