@@ -97,13 +97,19 @@ func (m *Metric) parts() (shape, []part, error) {
 	return kind, parts, errors.Join(all...)
 }
 
+func notApart(attr string) error {
+	p := diag.Of(diag.WarnAtAttr(attr, "Releases not told apart", "No label matcher has $release, $version, $address or $label:NAME, so that candidate and stable measure the same. That is of use with a fixed limit and in an slo only."))
+	p.Diagnostics[0].Code = metrics.CodeNotApart
+	return p
+}
+
 // Validate asks no server.
 func (m *Metric) Validate() error {
 	_, parts, err := m.parts()
 	all := []error{err}
 	for _, p := range parts {
 		if p.Query != nil && !p.TellsApart() {
-			all = append(all, diag.WarnAtAttr(p.attr, "Releases not told apart", "No label matcher has $release, $version, $address or $label:NAME, so that candidate and stable measure the same. That is of use with a fixed limit only."))
+			all = append(all, notApart(p.attr))
 		}
 	}
 	if m.Address != "" {
