@@ -206,6 +206,33 @@ func record(t *testing.T, bin string, columns, lines int) string {
 	return b.String()
 }
 
+// TestRealNarrowTerminal makes the terminal narrower and wider while the board is on
+// it. A terminal that gets narrower folds what is too long for it.
+func TestRealNarrowTerminal(t *testing.T) {
+	bin := terminals(t)
+	shop := open(t, bin)
+	s := screen{socket: filepath.Join(shop.home, "tmux"), env: shop.env, dir: shop.dir}
+	s.open(t, 100, 30)
+	s.keys(t, "runner apply -auto-approve -var version=v2")
+	const head, body = "shop  run ", "● release"
+	for _, moment := range []struct {
+		columns int
+		wanted  string
+	}{{60, "watch 5%"}, {40, "watch 25%"}, {120, "watch 50%"}} {
+		s.await(t, moment.wanted)
+		s.tmux(t, "resize-window", "-x", fmt.Sprint(moment.columns))
+	}
+	last := s.await(t, "watch 100%")
+	for _, line := range []string{head, body} {
+		if n := strings.Count(last, line); n != 1 {
+			t.Errorf("after it was made narrower and wider the screen has %q %d times:\n%s", line, n, last)
+		}
+	}
+	if last := s.await(t, "succeeded after", "\n$"); strings.Contains(last, body) {
+		t.Errorf("the board is still there after the run:\n%s", last)
+	}
+}
+
 // screen is a terminal that nobody sits at.
 type screen struct {
 	socket string

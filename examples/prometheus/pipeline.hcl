@@ -66,7 +66,7 @@ stage "release" {
     metric "errors" {
       use "prometheus" {
         total  = "runner_local_requests_total{release=\"$release\"}"
-        events = "runner_local_requests_total{release=\"$release\",code=\"5xx\"}"
+        events = "runner_local_request_errors_total{release=\"$release\"}"
       }
       better    = "lower"
       max       = 0.05

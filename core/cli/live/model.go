@@ -76,5 +76,10 @@ func (m *model) View() tea.View {
 	if m.style.ASCII {
 		keys = strings.NewReplacer("↑", "up", "↓", "down", "·", "-").Replace(keys)
 	}
-	return tea.NewView(strings.Join(append(lines, m.style.Dim.Render(keys)), "\n"))
+	view := tea.NewView(strings.Join(append(lines, m.style.Dim.Render(keys)), "\n"))
+	// A terminal that gets narrower folds lines above the cursor, and nobody can say
+	// how many rows they became. Nothing of the board is above its first character.
+	view.Cursor = tea.NewCursor(0, 0)
+	view.Cursor.Blink = false
+	return view
 }

@@ -149,7 +149,7 @@ func TestResults(t *testing.T) {
 	}
 	wantValues := map[string]float64{
 		"runner_local_requests_total 1xx": 1, "runner_local_requests_total 2xx": 3, "runner_local_requests_total 3xx": 0,
-		"runner_local_requests_total 4xx": 1, "runner_local_requests_total 5xx": 2,
+		"runner_local_requests_total 4xx": 1, "runner_local_requests_total 5xx": 2, "runner_local_requests_total none": 1,
 		"runner_local_request_errors_total": 4, "runner_local_requests_abandoned_total": 1,
 		"runner_local_request_duration_seconds": 7, "runner_local_requests_in_flight": 1, "runner_local_release_share": 0.05,
 	}

@@ -43,7 +43,8 @@ func WriteMetrics(w io.Writer, service string, releases []Named) error {
 			each(i)
 		}
 	}
-	family("runner_local_requests_total", "counter", "Requests from the public address that were answered, by class of status.", func(i int) {
+	family("runner_local_requests_total", "counter", "Requests from the public address, by class of status; none is no answer.", func(i int) {
+		fmt.Fprintf(out, "runner_local_requests_total{%s,code=\"none\"} %d\n", labels[i], copies[i].classes[0])
 		for class := 1; class <= 5; class++ {
 			fmt.Fprintf(out, "runner_local_requests_total{%s,code=\"%dxx\"} %d\n", labels[i], class, copies[i].classes[class])
 		}
