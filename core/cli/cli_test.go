@@ -68,7 +68,7 @@ var update = flag.Bool("update", false, "write what was got into the files that 
 var scripts = []string{
 	"abort", "analyze", "analyze_stage", "apply", "artifacts", "cancel", "compare", "completion", "console", "doctor", "doctor_files", "doctor_snapshot", "doubt", "explain", "failures", "fmt", "gates",
 	"github", "graph", "help", "init", "interrupt", "locks", "logs_follow", "order", "output", "plan", "plan_against", "plan_file", "plugin_test", "ready", "records",
-	"reject", "report", "rollout", "rollout_approval", "sensitive", "stages", "status", "undo", "unlock", "validate", "variables", "watch", "waves",
+	"reject", "report", "rollout", "rollout_approval", "sensitive", "slo", "stages", "status", "undo", "unlock", "validate", "variables", "watch", "waves",
 }
 
 func TestScripts(t *testing.T) {

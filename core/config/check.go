@@ -44,7 +44,7 @@ func (n *names) declare(kind, name string, at hcl.Range) {
 }
 
 func article(noun string) string {
-	if strings.ContainsRune("aeiou", rune(noun[0])) {
+	if strings.ContainsRune("aeiou", rune(noun[0])) || noun == "SLO" {
 		return "an " + noun
 	}
 	return "a " + noun

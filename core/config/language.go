@@ -26,6 +26,7 @@ func Language() []Section {
 		"notify": notifyBody, "stage": stageBody, "stage.use": use, "stage.target": holder("a target block"), "stage.target.use": use,
 		"stage.strategy": {What: "a strategy block", Rest: true},
 		"stage.analysis": analysisBody, "stage.analysis.metric": metricBody, "stage.analysis.metric.use": use,
+		"stage.analysis.slo": sloBody, "stage.analysis.slo.use": use,
 		"stage.verify": holder("a verify block"), "stage.verify.use": use,
 		"stage.approval": approvalBody, "stage.gate": gateBody, "stage.gate.input": gateInputBody,
 		"stage.retry": retryBody, "stage.rollback": holder("a rollback block"), "stage.rollback.use": use,

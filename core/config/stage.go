@@ -80,6 +80,7 @@ type Verify struct {
 // Analysis says what is measured and judged.
 type Analysis struct {
 	Metrics        []*Metric
+	SLOs           []*SLO
 	Interval       hcl.Expression
 	Deadline       hcl.Expression
 	OnInconclusive hcl.Expression
@@ -117,6 +118,19 @@ type Metric struct {
 	Rate       hcl.Expression
 	Range      hcl.Range
 	NameRange  hcl.Range
+}
+
+// SLO is an objective for the share of what is good, with its error budget.
+type SLO struct {
+	Name string
+	// Use is nil where Metric names a ready-made metric of the targets.
+	Use         *Use
+	Metric      hcl.Expression
+	Objective   hcl.Expression
+	Window      hcl.Expression
+	OnExhausted hcl.Expression
+	Range       hcl.Range
+	NameRange   hcl.Range
 }
 
 // Compares reports whether the metric says how it is compared with stable, so that

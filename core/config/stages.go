@@ -176,7 +176,7 @@ var analysisBody = &block.Schema{
 	Attributes: append([]block.Attribute{
 		{Name: "interval"}, {Name: "deadline"}, {Name: "on_inconclusive"}, {Name: "on_no_data"}, {Name: "alpha"}, {Name: "history"},
 	}, comparisonAttrs...),
-	Blocks: []block.Block{{Type: "metric", Label: "the metric's name"}},
+	Blocks: []block.Block{{Type: "metric", Label: "the metric's name"}, {Type: "slo", Label: "the SLO's name"}},
 }
 
 var comparisonAttrs = []block.Attribute{{Name: "tolerance"}, {Name: "margin"}, {Name: "margin_abs"}, {Name: "block"}}
@@ -194,6 +194,33 @@ var metricBody = &block.Schema{
 	Blocks: []block.Block{useBlock},
 }
 
+var sloBody = &block.Schema{
+	What:       "an slo block",
+	Attributes: []block.Attribute{{Name: "objective", Required: true}, {Name: "window"}, {Name: "on_exhausted"}, {Name: "metric"}},
+	Blocks:     []block.Block{useBlock},
+	Words: map[string]string{
+		"target": `Did you mean "objective"? It is the percentage of observations that are good.`,
+		"period": `Did you mean "window"?`,
+	},
+}
+
+func (l *loader) slo(b *hcl.Block) *SLO {
+	c := l.read(b.Body, sloBody)
+	s := &SLO{
+		Name: b.Labels[0], Range: b.DefRange, NameRange: b.LabelRanges[0], Use: l.pickUse(c, "an slo block"),
+		Metric: c.Expr("metric"), Objective: c.Expr("objective"), Window: c.Expr("window"), OnExhausted: c.Expr("on_exhausted"),
+	}
+	switch {
+	case s.Use != nil && s.Metric != nil:
+		l.add(diagnostics.Error(s.Metric.Range(), "Conflicting attribute",
+			"The observations are counted either by the use block or by a ready-made metric of the targets. Remove one of them."))
+	case s.Use == nil && s.Metric == nil:
+		l.add(diagnostics.Error(b.DefRange, "Missing use",
+			`Say what counts the observations and the bad ones among them: use "COMPONENT" { … }, or a ready-made metric of the targets, metric = "error_rate".`))
+	}
+	return s
+}
+
 func (l *loader) analysis(b *hcl.Block) *Analysis {
 	content := l.read(b.Body, analysisBody)
 	a := &Analysis{
@@ -203,6 +230,11 @@ func (l *loader) analysis(b *hcl.Block) *Analysis {
 	}
 	names := l.newNames()
 	for _, inner := range content.Blocks {
+		if inner.Type == "slo" {
+			names.add("SLO", inner)
+			a.SLOs = append(a.SLOs, l.slo(inner))
+			continue
+		}
 		names.add("metric", inner)
 		m := l.read(inner.Body, metricBody)
 		a.Metrics = append(a.Metrics, &Metric{
@@ -213,8 +245,14 @@ func (l *loader) analysis(b *hcl.Block) *Analysis {
 			Comparison: comparison(m), Weight: m.Expr("weight"), Critical: m.Expr("critical"), Rate: m.Expr("rate"),
 		})
 	}
-	if len(a.Metrics) == 0 {
-		l.add(diagnostics.Error(b.DefRange, "Missing metric", `An analysis needs something to measure. Add at least one metric "NAME" { … } block.`))
+	for _, s := range a.SLOs {
+		if i := slices.IndexFunc(a.Metrics, func(m *Metric) bool { return m.Name == s.Name }); i >= 0 {
+			l.add(diagnostics.Error(s.NameRange, "Duplicate name",
+				"The metric at %s has the name %q too, and measurements are told apart by it. Rename one of them.", block.Place(a.Metrics[i].Range), s.Name))
+		}
+	}
+	if len(a.Metrics) == 0 && len(a.SLOs) == 0 {
+		l.add(diagnostics.Error(b.DefRange, "Missing metric", `An analysis needs something to measure. Add at least one metric "NAME" { … } or slo "NAME" { … } block.`))
 	}
 	return a
 }

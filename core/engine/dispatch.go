@@ -41,6 +41,8 @@ type job struct {
 	result   []byte
 	// candidate and stable are the releases that Verify speaks of.
 	candidate, stable []byte
+	// now is by the clock of those who measure, for PlanNode.
+	now time.Time
 }
 
 // dispatch hands a durable command to a goroutine of its own.
@@ -55,6 +57,8 @@ func (e *Engine) dispatch(ctx context.Context, c kernel.Command) {
 	j.node, _ = e.Program.Node(c.Node)
 	j.planned = e.State.Planned(c.Node)
 	switch c.Kind {
+	case kernel.PlanNode:
+		j.now = e.time().Time().Add(-e.clock.Ahead())
 	case kernel.AskStrategy:
 		j.snapshot, _ = e.State.Snapshot(c.Node)
 	case kernel.Measure:

@@ -23,6 +23,7 @@ import (
 // judging is what a look at the metrics needs of the state.
 type judging struct {
 	state    []byte
+	burn     []byte
 	step     string
 	since    kernel.Time
 	evidence string
@@ -37,6 +38,7 @@ type judging struct {
 func (e *Engine) judging(c kernel.Command) judging {
 	j := judging{ahead: e.clock.Ahead(), candidate: map[string][]byte{}, stable: map[string][]byte{}, share: map[string]float64{}}
 	j.state, j.step, j.since, j.evidence = e.State.Judging(c.Node)
+	j.burn = e.State.Burn(c.Node)
 	for _, name := range c.Targets {
 		j.candidate[name], j.stable[name] = e.State.Releases(c.Node, name)
 		j.share[name] = float64(e.State.Weight(c.Node, name)) / float64(target.Full)
@@ -75,13 +77,25 @@ func (e *Engine) measure(ctx context.Context, j job) kernel.Fact {
 		}
 	}
 	judge.Alone(j.judging.alone())
-	f := kernel.Judged{Command: j.ID, Node: j.Node, Judge: analysis.Version, Until: max(until, j.From)}
-	f.Harm, f.Step = e.verdict(judge.Harm()), e.verdict(judge.Step())
+	f := kernel.Judged{Command: j.ID, Node: j.Node, Judge: analysis.Version}
+	harm, step := judge.Harm(), judge.Step()
+	var err error
+	if len(set.SLOs) > 0 {
+		burn, more, complete, fact := e.burn(ctx, j)
+		if fact != nil {
+			return fact
+		}
+		looks, until = append(looks, more...), min(until, complete)
+		harm, step = burn.Judge(harm, step, len(set.Metrics) == 0)
+		if f.Burn, err = json.Marshal(burn); err != nil {
+			return kernel.CommandFailed{Command: j.ID, Failure: kernel.Failure{Summary: "Measurement cannot be kept", Detail: err.Error()}}
+		}
+	}
+	f.Harm, f.Step, f.Until = e.verdict(harm), e.verdict(step), max(until, j.From)
 	shown := judge.Evidence()
 	for i := range shown {
 		e.redactEvidence(&shown[i])
 	}
-	var err error
 	if f.Looks, err = json.Marshal(looks); err == nil {
 		f.State, err = json.Marshal(judge)
 	}
@@ -133,22 +147,41 @@ func (e *Engine) learn(ctx context.Context, j job, all []analysis.Metric) kernel
 				if s.Name != all[i].Name || !s.Of(name) || stable == nil || !plan.KnowsPast(s) {
 					continue
 				}
-				plugin, bound, diags := e.ready(ctx, j.node, s, j.judging.surroundings(name))
-				if diags.HasErrors() {
-					return e.misconfigured(j, diags)
+				p := e.past(ctx, j, s, name, j.judging, *stable, j.From.Time().Add(-j.judging.ahead), set.History, all[i].Compare.Block)
+				if p.fact != nil {
+					return p.fact
 				}
-				c := e.call(j)
-				c.Target = name
-				past, err := plan.Past(ctx, plugin, c, s, bound.Wire(), *stable, j.From.Time().Add(-j.judging.ahead), set.History, all[i].Compare.Block)
-				if err != nil && (host.Explain(err, "") != nil || diag.Of(err).Retry == diag.Safe) {
-					return e.failed(ctx, j, plugin, err, s.Use.Range, "")
+				if p.err != nil && (host.Explain(p.err, "") != nil || diag.Of(p.err).Retry == diag.Safe) {
+					return e.failed(ctx, j, p.plugin, p.err, s.Use.Range, "")
 				}
-				pasts = append(pasts, past)
+				pasts = append(pasts, p.windows)
 			}
 		}
 		all[i].Compare.Past = analysis.LearnAll(all[i], pasts...)
 	}
 	return nil
+}
+
+// past is the answer to a question about the past.
+type past struct {
+	windows []analysis.Measured
+	// plugin was asked; err is what became of that.
+	plugin host.Plugin
+	err    error
+	// fact is set where it could not be asked.
+	fact kernel.Fact
+}
+
+// past asks for the past of a release at one target.
+func (e *Engine) past(ctx context.Context, j job, s *program.Slot, name string, around judging, of target.Release, until time.Time, history, block time.Duration) past {
+	plugin, bound, diags := e.ready(ctx, j.node, s, around.surroundings(name))
+	if diags.HasErrors() {
+		return past{fact: e.misconfigured(j, diags)}
+	}
+	c := e.call(j)
+	c.Target = name
+	windows, err := plan.Past(ctx, plugin, c, s, bound.Wire(), of, until, history, block)
+	return past{windows: windows, plugin: plugin, err: err}
 }
 
 func release(raw []byte) *target.Release {

@@ -38,6 +38,7 @@ func traffic() []host.Component {
 			Config: schema.Schema{Attributes: []schema.Attribute{{Name: "minutes", Type: schema.Primitive(schema.Integer), Required: true, Known: true}}},
 		},
 		{Name: "hits", Kind: schema.KindMetrics, Operations: op("measure")},
+		{Name: "served", Kind: schema.KindMetrics, Operations: op("measure", "past")},
 	}
 }
 
@@ -57,6 +58,9 @@ type street struct {
 	// errors of a hundred hits a minute in a window; nobody counts in unlit ones.
 	errors func(from, to time.Time) int64
 	unlit  func(from, to time.Time) bool
+	// before are the errors of two hundred hits a minute in a window of the past; nil
+	// where nobody counted.
+	before func(from, to time.Time) int64
 	// failing: it cannot be asked now; may be nil.
 	failing func() bool
 }
@@ -201,6 +205,18 @@ func (s *street) weights() []move {
 	return out
 }
 
-func (s *street) Past(context.Context, call.Call, string, value.Value, target.Release, time.Time, time.Time, time.Duration) (metrics.Past, error) {
-	return metrics.Past{Reason: "the street has none"}, nil
+func (s *street) Past(_ context.Context, _ call.Call, _ string, _ value.Value, r target.Release, from, to time.Time, window time.Duration) (metrics.Past, error) {
+	if s.before == nil {
+		return metrics.Past{Reason: "the street has none"}, nil
+	}
+	var out metrics.Past
+	for ; !from.Add(window).After(to); from = from.Add(window) {
+		end := from.Add(window)
+		c := metrics.Counter{N: int64(end.Sub(from).Minutes() * 200), Events: s.before(from, end)}
+		out.Windows = append(out.Windows, metrics.Window{From: from, To: end, Release: metrics.Release{ID: r.ID, Counter: &c}})
+	}
+	if n := len(out.Windows); n > 1000 {
+		return out, fmt.Errorf("%d windows were asked for", n)
+	}
+	return out, nil
 }

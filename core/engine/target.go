@@ -60,6 +60,17 @@ func (e *Engine) planRollout(ctx context.Context, j job) kernel.Fact {
 		f.Targets = append(f.Targets, p)
 		parts = append(parts, bound.Wire().JSON, []byte(p.Stable), []byte(p.Candidate), []byte(p.World))
 	}
+	budgets, fact := e.budgets(ctx, j, f.Targets)
+	if fact != nil {
+		return fact
+	}
+	f.Budgets = budgets
+	for _, b := range budgets {
+		if b.Exhausted || b.Burning {
+			// Who lets it start answers to this.
+			parts = append(parts, []byte(b.Why))
+		}
+	}
 	f.Digest = e.Plan.InputsDigest(parts...)
 	return f
 }

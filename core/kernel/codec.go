@@ -161,7 +161,7 @@ func unknownWord(fact Fact) string {
 	case RolloutAborting:
 		return unlessOneOf(f.Outcome, outcomes...)
 	case GateOpened:
-		return unlessOneOf(f.Kind, ApprovalGate, DoubtGate, EvidenceGate)
+		return unlessOneOf(f.Kind, ApprovalGate, DoubtGate, EvidenceGate, BudgetGate)
 	case Decided:
 		for _, c := range f.Changes {
 			if word := unlessOneOf(c.Kind, strategy.Install, strategy.SetWeight, strategy.Retire); word != "" {

@@ -136,6 +136,18 @@ type NodePlanned struct {
 	// against; empty when it does not.
 	Moved   string          `json:"moved,omitempty"`
 	Targets []PlannedTarget `json:"targets,omitempty"`
+	Budgets []PlannedBudget `json:"budgets,omitempty"`
+}
+
+// PlannedBudget is what was found of the error budget of an SLO.
+type PlannedBudget struct {
+	SLO string `json:"slo"`
+	// Exhausted: nothing is left. Burning: it is being used up too fast. With either,
+	// the SLO says whether the rollout may start.
+	Exhausted bool `json:"exhausted,omitempty"`
+	Burning   bool `json:"burning,omitempty"`
+	// Why is what was found, for people.
+	Why string `json:"why"`
 }
 
 // PlannedTarget is what was found at a target.
@@ -348,6 +360,8 @@ type Judged struct {
 	Step  Verdict         `json:"step"`
 	// State is the judge's, given back with the next look.
 	State json.RawMessage `json:"state,omitempty"`
+	// Burn is what is remembered of the error budgets, given back with the next look.
+	Burn json.RawMessage `json:"burn,omitempty"`
 	// Shown is the evidence of each metric that is compared, for people.
 	Shown json.RawMessage `json:"shown,omitempty"`
 	// Judge is its version, Evidence the digest of all that was measured.

@@ -59,6 +59,11 @@ func (s *State) openStartGates(n *nodeState) int {
 			open++
 		}
 	}
+	for _, b := range n.spent(hold) {
+		if g := n.gate(budgetGate(b)); g == nil || !g.Closed || !g.Yes {
+			open++
+		}
+	}
 	return open
 }
 
@@ -216,6 +221,12 @@ func (s *State) decideGated(n *nodeState) {
 		closed, yes := s.ask(n, def.Name, ApprovalGate, def.Message)
 		if closed && !yes {
 			s.settle(n, Rejected, n.gate(def.Name).Why)
+			return
+		}
+	}
+	for _, b := range n.spent(hold) {
+		if closed, yes := s.ask(n, budgetGate(b), BudgetGate, b.Why); closed && !yes {
+			s.settle(n, Rejected, n.gate(budgetGate(b)).Why)
 			return
 		}
 	}

@@ -159,6 +159,14 @@ type Analysis struct {
 	OnInconclusive string `json:"on_inconclusive,omitempty"`
 	// OnNoData is "abort", "hold" or "continue"; empty does as OnInconclusive.
 	OnNoData string `json:"on_no_data,omitempty"`
+	SLOs     []SLO  `json:"slos,omitempty"`
+}
+
+// SLO is what an error budget that is spent means before a rollout.
+type SLO struct {
+	Name string `json:"name"`
+	// OnExhausted is "hold", "abort" or "continue".
+	OnExhausted string `json:"on_exhausted"`
 }
 
 // GateKind is what a gate asks.
@@ -171,6 +179,8 @@ const (
 	DoubtGate GateKind = "doubt"
 	// EvidenceGate asks whether to go on without enough evidence.
 	EvidenceGate GateKind = "evidence"
+	// BudgetGate asks whether a rollout may start although an error budget is spent.
+	BudgetGate GateKind = "budget"
 )
 
 // Gate is what must be answered before something goes on.

@@ -93,6 +93,11 @@ func randomRollout(rnd *rand.Rand) *Rollout {
 		if rnd.IntN(2) == 0 {
 			r.Analysis.OnInconclusive = "hold"
 		}
+		for i, do := range []string{"hold", "abort", "continue"} {
+			if rnd.IntN(4) == 0 {
+				r.Analysis.SLOs = append(r.Analysis.SLOs, SLO{Name: fmt.Sprint("slo", i), OnExhausted: do})
+			}
+		}
 	}
 	if r.Strategy != "" && rnd.IntN(2) == 0 {
 		r.Approvals = []Gate{{Name: "half", Required: 1}}

@@ -58,6 +58,7 @@ type rolloutState struct {
 	Harm        verdictState
 	Step        verdictState
 	JudgeState  json.RawMessage `json:",omitempty"`
+	BurnState   json.RawMessage `json:",omitempty"`
 	Evidence    string          `json:",omitempty"`
 	// Blind is until when nobody has watched; no weight rises before a measurement
 	// that covers it.
@@ -177,6 +178,7 @@ func (s *State) openRollout(n *nodeState) {
 			first = false
 		}
 	}
+	s.noteBudgets(n)
 	s.emit(RolloutOpened{Node: n.def.ID, First: first})
 	if n.def.Timeout > 0 {
 		s.emit(TimerSet{ID: nodeTimer("timeout", n), At: s.d.Now + n.def.Timeout})
@@ -416,7 +418,7 @@ func (s *State) judged(n *nodeState, f Judged) error {
 	if r.Blind != 0 && c.To >= r.Blind {
 		r.Blind, r.AskDirty = 0, true
 	}
-	r.MeasureFrom, r.JudgeState, r.Evidence = max(r.MeasureFrom, f.Until), f.State, f.Evidence
+	r.MeasureFrom, r.JudgeState, r.BurnState, r.Evidence = max(r.MeasureFrom, f.Until), f.State, f.Burn, f.Evidence
 	if r.Harm.set(f.Harm, s.d.Now) {
 		r.AskDirty = true
 	}

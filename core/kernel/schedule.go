@@ -151,6 +151,10 @@ func (s *State) decidePreparing(n *nodeState) {
 		s.settle(n, Skipped, n.Planned.Skip)
 	case n.def.Kind == RolloutNode && unchanged(n.Planned.Targets):
 		s.settle(n, Succeeded, "the release is in place already")
+	default:
+		if spent := n.spent(abort); len(spent) > 0 {
+			s.settle(n, Failed, spent[0].Why)
+		}
 	}
 }
 
@@ -272,7 +276,7 @@ func (s *State) nodePlanned(n *nodeState, f NodePlanned) error {
 		if len(f.Targets) != len(n.def.Rollout.Targets) {
 			return fmt.Errorf("node %s was planned with %d targets, it has %d", n.def.ID, len(f.Targets), len(n.def.Rollout.Targets))
 		}
-		if unchanged(f.Targets) {
+		if unchanged(f.Targets) || len(n.spent(abort)) > 0 {
 			return nil
 		}
 	}

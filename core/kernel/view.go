@@ -353,6 +353,14 @@ func (s *State) Result(id string) []byte {
 	return nil
 }
 
+// Burn is what was remembered of the node's error budgets at the last look.
+func (s *State) Burn(id string) []byte {
+	if n := s.node(id); n != nil && n.Rollout != nil {
+		return n.Rollout.BurnState
+	}
+	return nil
+}
+
 // Planned is what was found when the node was planned; nil before.
 func (s *State) Planned(id string) *NodePlanned {
 	if n := s.node(id); n != nil {

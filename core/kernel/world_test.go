@@ -158,6 +158,7 @@ func (w *world) checkIssued(c Command) {
 		w.t.Fatalf("key %s serves %q and %q", c.Key, before, what)
 	}
 	w.issued[c.Key] = what
+	w.checkBudgets(c)
 	if n := w.s.node(c.Node); n != nil && n.def.Environment != "" && !w.locks[n.def.Environment] {
 		w.t.Fatalf("%s in %s without its lock\n%s", c.Kind, c.Node, w.tail())
 	}
@@ -493,6 +494,12 @@ func (w *world) plan(c Command, n *nodeState) Fact {
 		for _, tg := range n.def.Rollout.Targets {
 			st := w.targets[c.Node+"/"+tg.Name]
 			f.Targets = append(f.Targets, PlannedTarget{Name: tg.Name, Stable: st.stable, Candidate: st.candidate, World: "w"})
+		}
+		if a := n.def.Rollout.Analysis; a != nil {
+			for _, o := range a.SLOs {
+				spent := w.chance(30)
+				f.Budgets = append(f.Budgets, PlannedBudget{SLO: o.Name, Exhausted: spent && w.chance(70), Burning: spent && w.chance(50), Why: "measured"})
+			}
 		}
 	} else if w.chance(5) {
 		f.Skip = "when is false"

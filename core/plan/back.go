@@ -62,7 +62,7 @@ func (p *Plan) backNode(ctx context.Context, i int, standing map[string]string) 
 		t := &node.Targets[j]
 		t.Stable, t.StableVersion, t.World, t.Changes = standing[t.Name], "", "", nil
 	}
-	node.Unchanged, node.Maybe, node.Skip, node.Deferred = false, false, "", nil
+	node.Unchanged, node.Maybe, node.Skip, node.Deferred, node.Budgets = false, false, "", nil, nil
 	node.Back, node.WayBack = backWords(node.Targets), wayBack(node.Targets)
 	sim, _, err := simulate(ctx, k, node.Targets, func(context.Context, strategy.Snapshot) (strategy.Decision, error) {
 		return strategy.Decision{}, errors.New("a way back asks no strategy")

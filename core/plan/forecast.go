@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -107,17 +108,9 @@ func (m *maker) past(ctx context.Context, n *program.Node, set *settings.Analysi
 			if !KnowsPast(s) {
 				return nil, fmt.Sprintf("the component %q does not know the past", s.Entry.Name)
 			}
-			// The past is that of stable, which is what candidate is called here.
-			value := program.ReleaseValue(*release)
-			plugin, bound, diags := m.validate(ctx, n, s, program.Surroundings{
-				Candidate: value, Stable: value, Target: cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(t.Name)}),
-			})
-			if diags.HasErrors() || !bound.Known() {
-				return nil, "its configuration is not known yet"
-			}
-			past, err := Past(ctx, plugin, m.call(n, t.Name, "past"), s, bound.Wire(), *release, m.opts.Now, history, j.Compare.Block)
+			past, err := m.readPast(ctx, n, s, t.Name, *release, history, j.Compare.Block)
 			if err != nil {
-				return nil, fmt.Sprintf("the past could not be read: %v", err)
+				return nil, err.Error()
 			}
 			pasts = append(pasts, past)
 		}
@@ -130,6 +123,45 @@ func (m *maker) past(ctx context.Context, n *program.Node, set *settings.Analysi
 		learned = &analysis.Past{Rates: learned.Rates, Bounds: learned.Bounds, PerMinute: learned.PerMinute, Minutes: learned.Minutes}
 	}
 	return learned, ""
+}
+
+// readPast asks for the past of stable, which is what candidate is called here.
+func (m *maker) readPast(ctx context.Context, n *program.Node, s *program.Slot, targetName string, stable target.Release, history, block time.Duration) ([]analysis.Measured, error) {
+	value := program.ReleaseValue(stable)
+	plugin, bound, diags := m.validate(ctx, n, s, program.Surroundings{
+		Candidate: value, Stable: value, Target: cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(targetName)}),
+	})
+	if diags.HasErrors() || !bound.Known() {
+		return nil, errors.New("its configuration is not known yet")
+	}
+	past, err := Past(ctx, plugin, m.call(n, targetName, "past"), s, bound.Wire(), stable, m.opts.Now, history, block)
+	if err != nil {
+		return nil, fmt.Errorf("the past could not be read: %w", err)
+	}
+	return past, nil
+}
+
+// budgets are those of the stage's SLOs now. The run looks again when the stage
+// starts.
+func (m *maker) budgets(ctx context.Context, n *program.Node, out *Node, stable map[string]*target.Release) {
+	if out.Unchanged {
+		return
+	}
+	read := func(ctx context.Context, s *program.Slot, targetName string, history, block time.Duration) ([]analysis.Measured, error) {
+		return m.readPast(ctx, n, s, targetName, *stable[targetName], history, block)
+	}
+	found, err := Budgets(ctx, n, stable, m.opts.Now, read)
+	if err != nil {
+		for _, o := range n.Settings.Analysis.Objectives() {
+			found = append(found, Budget{SLO: o.Name}.unknown(err.Error()))
+		}
+	}
+	for i := range found {
+		for _, text := range []*string{&found[i].Unknown, &found[i].Burning, &found[i].Why} {
+			*text = m.opts.Redactor.Redact(*text)
+		}
+	}
+	out.Budgets = found
 }
 
 // forecastSteps looks at each step at which both releases have traffic.

@@ -112,6 +112,9 @@ func rolloutOf(n *program.Node) *kernel.Rollout {
 	}
 	if a := set.Analysis; a != nil {
 		r.Analysis = &kernel.Analysis{Interval: ms(a.Shortest()), Deadline: ms(a.Deadline), OnInconclusive: a.OnInconclusive, OnNoData: a.OnNoData}
+		for _, o := range a.SLOs {
+			r.Analysis.SLOs = append(r.Analysis.SLOs, kernel.SLO{Name: o.Name, OnExhausted: o.OnExhausted})
+		}
 	}
 	if set.WhileWaiting == "stable" {
 		r.WhileWaiting = "stable"

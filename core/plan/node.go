@@ -18,6 +18,7 @@ import (
 	"github.com/runner-pipelines/runner/sdk/call"
 	"github.com/runner-pipelines/runner/sdk/diag"
 	"github.com/runner-pipelines/runner/sdk/host"
+	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/strategy"
 	"github.com/runner-pipelines/runner/sdk/target"
 	"github.com/runner-pipelines/runner/sdk/value"
@@ -218,8 +219,11 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 		unchanged = unchanged && t.Candidate != "" && t.Candidate == t.Stable
 		diags = append(diags, Standing(found, s)...)
 	}
-	for _, s := range append(append([]*program.Slot{}, n.Verifies...), n.Metrics...) {
+	for _, s := range slices.Concat(n.Verifies, n.Metrics, n.SLOs) {
 		_, _, more := m.validate(ctx, n, s, program.Surroundings{})
+		if slices.Contains(n.SLOs, s) {
+			more = slices.DeleteFunc(more, asOne)
+		}
 		diags = append(diags, more...)
 	}
 	out.Component = strings.Join(dedupe(names), ", ")
@@ -231,7 +235,14 @@ func (m *maker) rollout(ctx context.Context, n *program.Node, out *Node, k *kern
 	if diags = append(diags, m.simulate(ctx, n, out, k)...); diags.HasErrors() {
 		return diags
 	}
+	m.budgets(ctx, n, out, stable)
 	return append(diags, m.forecast(ctx, n, out, stable)...)
+}
+
+// asOne is a warning that a metric does not tell releases apart. For an SLO that is meant.
+func asOne(d *hcl.Diagnostic) bool {
+	extra, ok := hcl.DiagnosticExtra[diagnostics.Extra](d)
+	return ok && extra.Code == metrics.CodeNotApart && d.Severity == hcl.DiagWarning
 }
 
 // wayBack is exact where there is a release to go back to.

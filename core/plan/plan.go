@@ -85,6 +85,8 @@ type Node struct {
 	Simulation *Simulation `json:"simulation,omitempty"`
 	// Forecast says what the analysis will be able to see, metric by metric.
 	Forecast []Forecast `json:"forecast,omitempty"`
+	// Budgets are the error budgets of its SLOs as they are now.
+	Budgets []Budget `json:"budgets,omitempty"`
 }
 
 // Forecast is what the comparison of one metric can be expected to see with the

@@ -70,6 +70,8 @@ type Node struct {
 	Strategy *Slot
 	Verifies []*Slot
 	Metrics  []*Slot
+	// SLOs are what counts for the SLOs of the analysis, by their names.
+	SLOs []*Slot
 }
 
 // Environment is the environment's name; empty for none.

@@ -22,7 +22,8 @@ func (s *Slot) Of(target string) bool { return len(s.Only) == 0 || slices.Contai
 
 // ready finds how each target measures a metric that has no use block. Targets of
 // one kind share a slot.
-func (p *Program) ready(n *Node, m *config.Metric, set *settings.Metric) hcl.Diagnostics {
+func (p *Program) ready(n *Node, m *config.Metric, set *settings.Metric) ([]*Slot, hcl.Diagnostics) {
+	var out []*Slot
 	var diags hcl.Diagnostics
 	slots := map[string]*Slot{}
 	for _, t := range n.Targets {
@@ -46,10 +47,10 @@ func (p *Program) ready(n *Node, m *config.Metric, set *settings.Metric) hcl.Dia
 		diags = append(diags, more...)
 		if slot != nil {
 			slots[t.Entry.Source+"/"+t.Entry.Name] = slot
-			n.Metrics = append(n.Metrics, slot)
+			out = append(out, slot)
 		}
 	}
-	return diags
+	return out, diags
 }
 
 func unready(t *Slot, name string) string {

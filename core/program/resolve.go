@@ -165,7 +165,9 @@ func (p *Program) resolveAnalysis(n *Node) hcl.Diagnostics {
 	}
 	for i, m := range c.Analysis.Metrics {
 		if m.Use == nil {
-			diags = append(diags, p.ready(n, m, &n.Settings.Analysis.Metrics[i])...)
+			slots, more := p.ready(n, m, &n.Settings.Analysis.Metrics[i])
+			diags = append(diags, more...)
+			n.Metrics = append(n.Metrics, slots...)
 			continue
 		}
 		slot, more := p.slot(n.Stage, m.Name, MetricRole, m.Use, schema.KindMetrics)
@@ -174,7 +176,32 @@ func (p *Program) resolveAnalysis(n *Node) hcl.Diagnostics {
 			n.Metrics = append(n.Metrics, slot)
 		}
 	}
+	for i, o := range c.Analysis.SLOs {
+		slots, more := p.counters(n, o, &n.Settings.Analysis.SLOs[i])
+		diags = append(diags, more...)
+		n.SLOs = append(n.SLOs, slots...)
+	}
 	return diags
+}
+
+// counters finds what counts for an SLO.
+func (p *Program) counters(n *Node, o *config.SLO, set *settings.SLO) ([]*Slot, hcl.Diagnostics) {
+	if o.Use != nil {
+		slot, diags := p.slot(n.Stage, o.Name, MetricRole, o.Use, schema.KindMetrics)
+		if slot == nil {
+			return nil, diags
+		}
+		return []*Slot{slot}, diags
+	}
+	if set.Metric == "" {
+		return nil, nil
+	}
+	ready := &config.Metric{Name: set.Metric, Range: o.Metric.Range(), NameRange: o.Metric.Range()}
+	slots, diags := p.ready(n, ready, &settings.Metric{Name: set.Metric})
+	for _, s := range slots {
+		s.Name = o.Name
+	}
+	return slots, diags
 }
 
 func largestWave(waves [][]string) int {
@@ -281,5 +308,6 @@ func (n *Node) Slots() []*Slot {
 	}
 	out = append(out, n.Targets...)
 	out = append(out, n.Verifies...)
-	return append(out, n.Metrics...)
+	out = append(out, n.Metrics...)
+	return append(out, n.SLOs...)
 }

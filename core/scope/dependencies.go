@@ -85,6 +85,10 @@ func (s *Stage) expressions() []hcl.Expression {
 			compared(m.Comparison)
 			out = append(out, m.Better, m.Min, m.Max, m.MinCount, m.Quantile, m.Interval, m.Weight, m.Critical, m.Rate)
 		}
+		for _, o := range a.SLOs {
+			use(o.Use)
+			out = append(out, o.Metric, o.Objective, o.Window, o.OnExhausted)
+		}
 	}
 	for _, a := range cfg.Approvals {
 		out = append(out, a.Required, a.From, a.NotInitiator, a.Expires)

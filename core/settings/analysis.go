@@ -39,7 +39,28 @@ type Analysis struct {
 	// History is how much of the past of stable the judge learns from; 0 is none.
 	History time.Duration
 	Metrics []Metric
+	SLOs    []SLO
 	Range   hcl.Range
+}
+
+// SLO is an objective with its error budget.
+type SLO struct {
+	analysis.SLO
+	Config *config.SLO
+	// OnExhausted says what a rollout does before it starts when nothing is left of the
+	// budget: Hold, Abort or Continue.
+	OnExhausted string
+	// Metric is the ready-made metric that counts; empty where there is a use block.
+	Metric string
+}
+
+// Objectives are the SLOs as the judge knows them.
+func (a *Analysis) Objectives() []analysis.SLO {
+	out := make([]analysis.SLO, len(a.SLOs))
+	for i, o := range a.SLOs {
+		out[i] = o.SLO
+	}
+	return out
 }
 
 // Metric finds a metric by name; it must be there.
@@ -121,6 +142,38 @@ func (r *reader) analysis(a *config.Analysis) *Analysis {
 	standard := r.comparison(a.Comparison, *analysis.Standard())
 	for _, m := range a.Metrics {
 		out.Metrics = append(out.Metrics, r.metric(m, out.Interval, standard))
+	}
+	for _, o := range a.SLOs {
+		out.SLOs = append(out.SLOs, r.slo(o))
+	}
+	return out
+}
+
+// The windows of an SLO that make sense: the burn rates of a shorter one would be
+// looked at over seconds.
+const (
+	standardWindow = 30 * 24 * time.Hour
+	shortestWindow = 24 * time.Hour
+	longestWindow  = 366 * 24 * time.Hour
+)
+
+func (r *reader) slo(o *config.SLO) SLO {
+	out := SLO{
+		Config: o, SLO: analysis.SLO{Name: o.Name, Objective: 0.999, Window: r.positive(o.Window, "window", standardWindow)},
+		OnExhausted: r.oneOf(o.OnExhausted, "on_exhausted", Hold, Abort, Continue),
+	}
+	if v := r.optionalNumber(o.Objective, "objective"); v != nil {
+		if out.Objective = *v / 100; !(*v > 0 && *v < 100) || out.Objective >= 1 {
+			r.add(diagnostics.Error(o.Objective.Range(), "Value out of range",
+				"An objective is the percentage of observations that are good, above 0 and below 100, such as 99.9. With 100 there would be no budget to use."))
+		}
+	}
+	if out.Window < shortestWindow || out.Window > longestWindow {
+		r.add(diagnostics.Error(o.Window.Range(), "Value out of range", "The window of an SLO is from a day to a year, such as \"30d\"."))
+		out.Window = standardWindow
+	}
+	if o.Metric != nil {
+		out.Metric = r.text(o.Metric, "metric")
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/runner-pipelines/runner/sdk/diag"
+	"github.com/runner-pipelines/runner/sdk/metrics"
 	"github.com/runner-pipelines/runner/sdk/metrics/metricstest"
 	"github.com/runner-pipelines/runner/sdk/sdktest"
 )
@@ -54,7 +55,7 @@ func TestNotToldApart(t *testing.T) {
 	m := newMetric(&servers{})
 	m.Gauge = `up{target="$target"}`
 	p := diag.Of(m.Validate())
-	if p == nil || len(p.Diagnostics) != 1 || p.Diagnostics[0].Severity != diag.Warning || p.Diagnostics[0].Path.String() != "gauge" {
+	if p == nil || len(p.Diagnostics) != 1 || p.Diagnostics[0].Severity != diag.Warning || p.Diagnostics[0].Path.String() != "gauge" || p.Diagnostics[0].Code != metrics.CodeNotApart {
 		t.Errorf("it says %v", p)
 	}
 }

@@ -97,13 +97,19 @@ func (m *Metric) parts() (shape, []part, error) {
 	return kind, parts, errors.Join(all...)
 }
 
+func notApart(attr string) error {
+	p := diag.Of(diag.WarnAtAttr(attr, "Releases not told apart", "No label matcher has $release, $version, $address or $label:NAME, so that candidate and stable measure the same. That is of use with a fixed limit and in an slo only."))
+	p.Diagnostics[0].Code = metrics.CodeNotApart
+	return p
+}
+
 // Validate asks no server.
 func (m *Metric) Validate() error {
 	_, parts, err := m.parts()
 	all := []error{err}
 	for _, p := range parts {
 		if p.Query != nil && !p.TellsApart() {
-			all = append(all, diag.WarnAtAttr(p.attr, "Releases not told apart", "No label matcher has $release, $version, $address or $label:NAME, so that candidate and stable measure the same. That is of use with a fixed limit only."))
+			all = append(all, notApart(p.attr))
 		}
 	}
 	if m.Address != "" {
@@ -165,7 +171,8 @@ const (
 	pastSamples = 500_000
 )
 
-// Past reads the same numbers as Measure, from the newest window to the oldest.
+// Past reads the same numbers as Measure, from the newest window to the oldest; in
+// long windows what the server adds up is near enough.
 func (m *Metric) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Past, error) {
 	var out metrics.Past
 	if req.Window <= 0 {
@@ -187,6 +194,9 @@ func (m *Metric) Past(ctx context.Context, req *metrics.PastRequest) (metrics.Pa
 	first := max(0, n-metrics.MaxWindows)
 	if first > 0 {
 		out.Reason = fmt.Sprintf("no more than %d windows are told", metrics.MaxWindows)
+	}
+	if a.kind == counts && req.Window >= coarseFrom {
+		return a.coarse(ctx, s, req, first, n, last)
 	}
 	at := func(i int) time.Time { return req.From.Add(time.Duration(i) * req.Window) }
 	perChunk := max(1, int(pastAtOnce/req.Window))

@@ -84,5 +84,32 @@ func TestRealPastOfADay(t *testing.T) {
 	if diff := cmp.Diff(want, past.Windows); diff != "" {
 		t.Errorf("the day (-happened +told), %d windows:\n%.3000s", len(past.Windows), diff)
 	}
+	coarsely(t, m, from, want)
 	t.Logf("a day of %d processes, minute by minute: %s", processes, took.Round(time.Millisecond))
+}
+
+// coarsely reads the day of minutes again in hours, which the server adds up.
+func coarsely(t *testing.T, m *Metric, from time.Time, minutes []metrics.Window) {
+	t.Helper()
+	const hours = 24
+	past, err := m.Past(t.Context(), &metrics.PastRequest{Request: request(t.Context()), Release: target.Release{ID: "v1"}, From: from, To: from.Add(hours * time.Hour), Window: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(past.Windows) != hours || past.Reason != "" {
+		t.Fatalf("%d windows of an hour, because %q", len(past.Windows), past.Reason)
+	}
+	near := func(what string, got, want int64) {
+		if off := float64(got-want) / float64(want); off < -0.05 || off > 0.05 {
+			t.Errorf("%s are %d, %d happened", what, got, want)
+		}
+	}
+	for i, w := range past.Windows {
+		var n, events int64
+		for _, one := range minutes[i*60 : (i+1)*60] {
+			n, events = n+one.Release.Counter.N, events+one.Release.Counter.Events
+		}
+		near(fmt.Sprintf("observations of hour %d", i), w.Release.Counter.N, n)
+		near(fmt.Sprintf("events of hour %d", i), w.Release.Counter.Events, events)
+	}
 }

@@ -25,6 +25,10 @@ type Historian interface {
 	Past(ctx context.Context, req *PastRequest) (Past, error)
 }
 
+// CodeNotApart is the code of a warning that a configuration measures all releases as
+// one. Where that is meant, as for an SLO of the whole service, it is not shown.
+const CodeNotApart = "releases_not_told_apart"
+
 // PastRequest is what Past is told.
 type PastRequest struct {
 	call.Request

@@ -58,8 +58,8 @@ func (o *Options) analysisOf(name string) (*settings.Analysis, error) {
 			continue
 		}
 		if n.ID == name || n.ID == "stage."+name {
-			if n.Settings.Analysis == nil {
-				return nil, failed("Nothing to judge", "%s has no analysis, so it has no policy. It needs a block analysis with a metric.", n.ID)
+			if a := n.Settings.Analysis; a == nil || len(a.Metrics) == 0 {
+				return nil, failed("Nothing to judge", "%s has no analysis with a metric, so it has no policy. Add a metric block to its analysis.", n.ID)
 			}
 			return n.Settings.Analysis, nil
 		}

@@ -35,6 +35,7 @@ func sources(prog *program.Program, state *kernel.State, back bool) []string {
 			add(n.Strategy)
 			add(n.Verifies...)
 			add(n.Metrics...)
+			add(n.SLOs...)
 		}
 	}
 	slices.Sort(out)

@@ -317,6 +317,8 @@ func (t *teller) gate(fact kernel.Fact) {
 			t.add(Answer, f.Node, "so people are asked%s", t.because(f.Node, f.Why))
 		case kernel.EvidenceGate:
 			t.add(Answer, f.Node, "so people are asked whether to go on without enough evidence%s", t.because(f.Node, f.Why))
+		case kernel.BudgetGate:
+			t.add(Answer, f.Node, "so people are asked whether it may start although an error budget is spent%s", t.because(f.Node, f.Why))
 		default:
 			t.add(Event, f.Node, "approval %q was asked for%s", f.Gate, t.because(f.Node, f.Why))
 		}

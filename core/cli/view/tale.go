@@ -276,6 +276,9 @@ func (t *tale) rollout(k *kernel.Node) {
 		for _, f := range t.Forecast {
 			t.forecast(f)
 		}
+		for _, b := range t.Budgets {
+			t.budget(b)
+		}
 	}
 	if k.Rollout.WhileWaiting == "stable" {
 		t.add(0, speaks, "while people are waited for, all traffic is with the stable release")
@@ -308,6 +311,16 @@ func (t *tale) forecast(f plan.Forecast) {
 		}
 		t.add(2, speaks, "%6s  %s; %s%s", st.Weight, strings.Join(parts, ", "), pass, note)
 	}
+}
+
+// budget says what is left of an error budget, and what that means.
+func (t *tale) budget(b plan.Budget) {
+	if !b.Spent() {
+		t.add(1, speaks, "%s", b.Why)
+		return
+	}
+	then := map[string]string{"hold": "people are asked before the rollout starts", "abort": "the rollout does not start", "continue": "the rollout starts all the same"}[b.OnExhausted]
+	t.add(1, warns, "%s: %s", b.Why, then)
 }
 
 func release(id, version string) string {

@@ -2,7 +2,7 @@
 # env above all: these variables are shown to the plugin. Keep the file in version control.
 
 plugin "runner/fake" {
-  digest      = "3a4071d2144d0719b0e3b6ea59b2bdf5a2a1b93b88756d599127d1e92acb48af"
+  digest      = "c2d0810c337b60185edd06ae2400603b6e2b8ad978caf8e4c88632662ece05d1"
   version     = "1.2.3"
   constraints = "~> 1.2"
   protocol    = 1
@@ -55,6 +55,6 @@ plugin "runner/fake" {
 
   component "fake_target" {
     kind   = "target"
-    schema = "6ba2f1b003d95400d7459fe27b1a7affab7106d187b8cd2eb9ec7559819e988d"
+    schema = "607978d58c1ef85376356f9907bfbf5e024307cacef8eb18c98c89d8551d5a9e"
   }
 }
