@@ -72,6 +72,8 @@ var places = []place{
 	{"runner logs -json", said("logs", "-json")},
 	{"runner explain", said("explain")},
 	{"runner explain -json", said("explain", "-json")},
+	{"runner graph -format=svg", said("graph", "-format=svg")},
+	{"runner output -json", said("output", "-json")},
 	{"runner report", said("report", "-out=-")},
 	{"runner show -against PLAN", said("show", "-against=latest", "kept.plan")},
 	{"runner validate", said("validate")},
