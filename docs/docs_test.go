@@ -250,6 +250,9 @@ var (
 
 // complete adds what a piece of a pipeline leaves out because its reader knows it.
 func complete(text string) string {
+	if strings.HasPrefix(text, "slo ") {
+		text = "analysis {\n  deadline = \"1h\"\n  on_inconclusive = \"hold\"\n" + text + "}\n"
+	}
 	if inStage.MatchString(text) {
 		if !strings.Contains(text, "strategy ") {
 			text += "strategy \"all_at_once\" {}\n"
