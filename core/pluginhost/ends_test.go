@@ -68,6 +68,22 @@ func TestQuarantineSparesTheNeighbours(t *testing.T) {
 	}
 }
 
+// Who got the process a moment before, and calls a moment after, is answered by it,
+// and not kept waiting by a process that is being stopped.
+func TestQuarantineLetsLateCallersThrough(t *testing.T) {
+	w := newWorld(t)
+	pool := w.pool(t, plugin{Name: "one", Version: "0.1.0"}, nil)
+	old := get(t, pool, plain)
+	before := look(t, old)
+	pool.Quarantine(old, time.Minute)
+	for range 5 {
+		if after := look(t, old); after.PID != before.PID {
+			t.Errorf("before %+v, after %+v", before, after)
+		}
+	}
+	ended(t, "the quarantined process", old.Done())
+}
+
 func TestQuarantineEndsAfterItsGrace(t *testing.T) {
 	w := newWorld(t)
 	pool := w.pool(t, plugin{Name: "one", Version: "0.1.0"}, func(cfg *pluginhost.PoolConfig) { cfg.StopGrace = time.Millisecond })

@@ -24,6 +24,7 @@ type member struct {
 
 	mu          sync.Mutex
 	calls       int
+	begun       int // calls so far
 	quarantined bool
 	rested      bool
 	idle        chan struct{} // closed when it is quarantined and no call is under way
@@ -69,10 +70,21 @@ func (m *member) rest() {
 	}
 }
 
+// quiet is how many calls have begun so far; negative while one is under way.
+func (m *member) quiet() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.calls > 0 {
+		return -1
+	}
+	return m.begun
+}
+
 // begin waits for a turn. end must be called when err is nil.
 func (m *member) begin(ctx context.Context) (err error) {
 	m.mu.Lock()
 	m.calls++
+	m.begun++
 	m.mu.Unlock()
 	if m.turns == nil {
 		return nil

@@ -299,6 +299,7 @@ func (p *Pool) Quarantine(plugin host.Plugin, grace time.Duration) {
 		}
 		select {
 		case <-m.idle:
+			p.letLateCallers(m, late)
 		case <-late:
 		case <-m.Done():
 		case <-p.starting.Done(): // StopAll stops it
@@ -306,6 +307,30 @@ func (p *Pool) Quarantine(plugin host.Plugin, grace time.Duration) {
 		}
 		m.Stop(p.cfg.StopGrace)
 	}()
+}
+
+// lateMoment is how long a process must have had no call before it is stopped.
+const lateMoment = 200 * time.Millisecond
+
+// letLateCallers waits for those who got the process before it was taken out of use
+// and had not called yet. A process that is being stopped would keep them waiting
+// until it is killed.
+func (p *Pool) letLateCallers(m *member, late <-chan time.Time) {
+	for {
+		begun := m.quiet()
+		select {
+		case <-time.After(lateMoment):
+		case <-late:
+			return
+		case <-m.Done():
+			return
+		case <-p.starting.Done():
+			return
+		}
+		if begun >= 0 && m.quiet() == begun {
+			return
+		}
+	}
 }
 
 // Hashes of the programs launched so far, by source: what the run used.
